@@ -1,0 +1,28 @@
+/**
+ * A file is written whole or not at all: the bytes go to a temporary file beside it, which then takes its
+ * name in one step. A failure leaves what was there before and no temporary file.
+ *
+ * Own code because `write-file-atomic`, the kept package for this, no longer runs on Node 20.
+ */
+import { open, rename, rm } from "node:fs/promises";
+
+/**
+ * Writes `parts` one after the other to `path`.
+ * @throws the file system's error, with `path` unchanged.
+ */
+export async function writeAtomic(path: string, parts: Iterable<Uint8Array>): Promise<void> {
+  const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
+  try {
+    const file = await open(temporary, "wx");
+    try {
+      for (const part of parts) await file.writeFile(part);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
