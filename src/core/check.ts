@@ -15,7 +15,8 @@ export function assertInteger(
 ): asserts value is number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return;
   if (typeof value !== "number") throw new TypeError(`"${name}" expected a number, got ${describe(value)}`);
-  const range = most === Number.MAX_SAFE_INTEGER ? `an integer >= ${least}` : `an integer in ${least}..${most}`;
+  const range =
+    most === Number.MAX_SAFE_INTEGER ? `an integer >= ${least}` : `an integer in ${least}..${most}`;
   throw new RangeError(`"${name}" expected ${range}, got ${value}`);
 }
 

@@ -32,12 +32,8 @@ export function storedScale(
   if (norm === 0) return 0;
   const matching = fround(fround(norm * rootDim) / fround(Math.sqrt(cc)));
   if (rule === "norm-matching") return matching;
-  if (rule === "least-squares") {
-    const smallest = fround(fround(norm * zc) / cc);
-    return smallest < matching ? smallest : matching;
-  }
-  const largest = fround(fround(norm * dim) / zc);
-  return largest > matching ? largest : matching;
+  if (rule === "least-squares") return Math.min(fround(fround(norm * zc) / cc), matching);
+  return Math.max(fround(fround(norm * dim) / zc), matching);
 }
 
 /** Keys are compared, values are averaged: a shrink costs averages more than noise does. */

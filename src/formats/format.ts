@@ -5,8 +5,9 @@
  * in which every stored bit is counted (norms, padding, sketches). Sizes and ratios anywhere in this library
  * are computed from `vectorBytes` and from nothing else.
  */
-import type { Kernels } from "../kernels/kernels.js";
+
 import type { ScaleRule } from "../core/scale.js";
+import type { Kernels } from "../kernels/kernels.js";
 
 /** Attention reads keys and averages values: formats may differ by side, defaults do. */
 export type Side = "key" | "value";

@@ -1,0 +1,1 @@
+export { lloydMax } from "./core/lloyd-max.js";

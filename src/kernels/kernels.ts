@@ -1,0 +1,61 @@
+/**
+ * The contract that every backend honours bit for bit.
+ *
+ * A backend owns one linear memory. All pointers are byte offsets into it, 16-byte aligned unless said, owned by
+ * the caller; kernels allocate nothing and check nothing. A `plan` is a record in that memory which describes one
+ * quantiser (plan.ts). Rows are whole vectors: x (rows, dim) f32, bytes (rows, stride).
+ *
+ * Two implementations: the TypeScript reference, which is the definition, and WASM SIMD. Which one runs is
+ * explicit and can be asked (`name`).
+ */
+import type { Arena } from "./arena.js";
+
+export interface Kernels {
+  readonly name: "reference" | "wasm-simd";
+  readonly arena: Arena;
+
+  /** dst ← halves of src, round to nearest even. src: (n,) f32, dst: (n,) u16. Any n; dst 2-byte aligned. */
+  f32ToF16(src: number, dst: number, n: number): void;
+  /** dst ← src exactly. src: (n,) u16, dst: (n,) f32. Any n; src 2-byte aligned. */
+  f16ToF32(src: number, dst: number, n: number): void;
+
+  /** x ← R x and x ← R⁻¹ x in place. x: (rows, dim). */
+  rotate(plan: number, x: number, rows: number): void;
+  unrotate(plan: number, x: number, rows: number): void;
+
+  /** out ← codes of x: (rows, stride), wholly overwritten; any byte alignment. x is left as it is. */
+  encode(plan: number, x: number, rows: number, out: number): void;
+  /** out ← x̂: (rows, dim), original basis, centre and sketch included. bytes: any alignment. */
+  decode(plan: number, bytes: number, rows: number, out: number): void;
+  /** out ← scale · levels: (rows, dim), rotated basis, no centre, no sketch. bytes: any alignment. */
+  decodeRotated(plan: number, bytes: number, rows: number, out: number): void;
+
+  /**
+   * out[i] ← scale · ⟨query, levels⟩ [+ sketch correction] + offset. query: (dim,) already rotated; sketched: S q
+   * (sketch rows,), ignored without a sketch; offset: ⟨q, centre⟩ or 0. bytes: any alignment.
+   */
+  score(
+    plan: number,
+    query: number,
+    sketched: number,
+    offset: number,
+    bytes: number,
+    rows: number,
+    out: number,
+  ): void;
+  /**
+   * acc += Σ weight · scale · levels, vector after vector. weights: (rows,); acc: (dim,) in the rotated basis and,
+   * with a sketch, (sketch rows,) behind it: Σ (weight · ‖r‖) · ±1. bytes: any alignment.
+   */
+  accumulate(plan: number, weights: number, bytes: number, rows: number, acc: number): void;
+  /** out ← S x for each row. x: (rows, dim), out: (rows, sketch rows). Plans with a sketch only. */
+  project(plan: number, x: number, rows: number, out: number): void;
+
+  /** out[i] ← ⟨query, key i⟩. keys: (rows, dim) f32. */
+  dotF32(query: number, keys: number, rows: number, dim: number, out: number): void;
+  /** acc += Σ weight · value. values: (rows, dim) f32, acc: (dim,). */
+  accumulateF32(weights: number, values: number, rows: number, dim: number, acc: number): void;
+  /** out[i] ← ⟨query, key i⟩ over ggml q8_0 and q4_0 rows, decoded to f32 on the fly. bytes: any alignment. */
+  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void;
+  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void;
+}

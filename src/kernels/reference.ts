@@ -1,0 +1,248 @@
+/**
+ * The reference backend: the definitions of src/core, bound to an arena. It is also the portable fallback.
+ */
+import { packCodes, packedBytes, unpackCodes } from "../core/bits.js";
+import { dot, fromF16, sumOfSquares, toF16 } from "../core/float.js";
+import { addSketch, estimateCorrection, packSigns, project, type Sketch, signedSum } from "../core/qjl.js";
+import {
+  createScratch,
+  dequantizeMse,
+  dequantizeRotated,
+  type Quantizer,
+  quantizeMse,
+} from "../core/quantizer.js";
+import { SCALE_RULES } from "../core/scale.js";
+import { rotate, unrotate } from "../core/wht.js";
+import { Arena, type Backing } from "./arena.js";
+import { dotQ4Row, dotQ8Row } from "./ggml-dot.js";
+import type { Kernels } from "./kernels.js";
+
+const { fround } = Math;
+
+class GrowingBuffer implements Backing {
+  buffer = new ArrayBuffer(1 << 16);
+  growTo(bytes: number): void {
+    const larger = new ArrayBuffer(Math.ceil(bytes / 65536) * 65536);
+    new Uint8Array(larger).set(new Uint8Array(this.buffer));
+    this.buffer = larger;
+  }
+}
+
+/** A plan as the core's own types, over views of the arena. */
+interface View {
+  readonly q: Quantizer;
+  readonly sketch: Sketch | undefined;
+  readonly stride: number;
+  readonly codesAt: number;
+  readonly codeBytes: number;
+  readonly signsAt: number;
+}
+
+/** A new reference backend with a memory of its own. */
+export function createReferenceKernels(): Kernels {
+  const arena = new Arena(new GrowingBuffer(), 0);
+  return new ReferenceKernels(arena);
+}
+
+class ReferenceKernels implements Kernels {
+  readonly name = "reference";
+
+  constructor(readonly arena: Arena) {}
+
+  f32ToF16(src: number, dst: number, n: number): void {
+    const { f32, u16 } = this.arena;
+    for (let i = 0; i < n; i++) u16[(dst >>> 1) + i] = toF16(f32[(src >>> 2) + i]!);
+  }
+
+  f16ToF32(src: number, dst: number, n: number): void {
+    const { f32, u16 } = this.arena;
+    for (let i = 0; i < n; i++) f32[(dst >>> 2) + i] = fromF16(u16[(src >>> 1) + i]!);
+  }
+
+  rotate(plan: number, x: number, rows: number): void {
+    const { q } = this.#view(plan);
+    for (let r = 0; r < rows; r++) rotate(q.rotation, this.arena.floats(x + 4 * r * q.dim, q.dim));
+  }
+
+  unrotate(plan: number, x: number, rows: number): void {
+    const { q } = this.#view(plan);
+    for (let r = 0; r < rows; r++) unrotate(q.rotation, this.arena.floats(x + 4 * r * q.dim, q.dim));
+  }
+
+  encode(plan: number, x: number, rows: number, out: number): void {
+    const view = this.#view(plan);
+    const { q, sketch, stride, codesAt, codeBytes, signsAt } = view;
+    const scratch = createScratch(q.dim);
+    const codes = new Uint8Array(q.dim);
+    const residual = new Float32Array(q.dim);
+    const projections = new Float32Array(sketch?.rows ?? 0);
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.floats(x + 4 * r * q.dim, q.dim);
+      const bytes = this.arena.bytes(out + r * stride, stride);
+      const scale = quantizeMse(q, row, codes, scratch);
+      putHalf(bytes, 0, scale);
+      packCodes(codes, q.codebook.bits, bytes.subarray(codesAt, codesAt + codeBytes));
+      if (!sketch) continue;
+      dequantizeMse(q, codes, scale, residual);
+      for (let i = 0; i < q.dim; i++) residual[i] = row[i]! - residual[i]!;
+      putHalf(bytes, 2, toF16(fround(Math.sqrt(sumOfSquares(residual)))));
+      project(sketch, residual, projections);
+      packSigns(projections, bytes.subarray(signsAt));
+    }
+  }
+
+  decode(plan: number, bytes: number, rows: number, out: number): void {
+    const { q, sketch, signsAt, stride } = this.#view(plan);
+    this.#decodeWith(plan, bytes, rows, out, dequantizeMse);
+    if (!sketch) return;
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.bytes(bytes + r * stride, stride);
+      const x = this.arena.floats(out + 4 * r * q.dim, q.dim);
+      addSketch(sketch, half(row, 2), row.subarray(signsAt), x);
+    }
+  }
+
+  decodeRotated(plan: number, bytes: number, rows: number, out: number): void {
+    this.#decodeWith(plan, bytes, rows, out, dequantizeRotated);
+  }
+
+  score(
+    plan: number,
+    query: number,
+    sketched: number,
+    offset: number,
+    bytes: number,
+    rows: number,
+    out: number,
+  ): void {
+    const { q, sketch, stride, codesAt, codeBytes, signsAt } = this.#view(plan);
+    const qRow = this.arena.floats(query, q.dim);
+    const sRow = this.arena.floats(sketched, sketch?.rows ?? 0);
+    const codes = new Uint8Array(q.dim);
+    const levels = new Float32Array(q.dim);
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.bytes(bytes + r * stride, stride);
+      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      for (let i = 0; i < q.dim; i++) levels[i] = q.levels[codes[i]!]!;
+      let score = fround(dot(qRow, levels) * half(row, 0));
+      if (sketch)
+        score = fround(
+          score + estimateCorrection(sketch, half(row, 2), signedSum(sRow, row.subarray(signsAt))),
+        );
+      this.arena.f32[(out >>> 2) + r] = score + offset;
+    }
+  }
+
+  accumulate(plan: number, weights: number, bytes: number, rows: number, acc: number): void {
+    const { q, sketch, stride, codesAt, codeBytes, signsAt } = this.#view(plan);
+    const w = this.arena.floats(weights, rows);
+    const sums = this.arena.floats(acc, q.dim);
+    const signSums = this.arena.floats(acc + 4 * q.dim, sketch?.rows ?? 0);
+    const codes = new Uint8Array(q.dim);
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.bytes(bytes + r * stride, stride);
+      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      const ws = fround(w[r]! * half(row, 0));
+      for (let i = 0; i < q.dim; i++) sums[i]! += fround(ws * q.levels[codes[i]!]!);
+      if (!sketch) continue;
+      const wr = fround(w[r]! * half(row, 2));
+      for (let j = 0; j < signSums.length; j++)
+        signSums[j]! += (row[signsAt + (j >> 3)]! >> (j & 7)) & 1 ? wr : -wr;
+    }
+  }
+
+  project(plan: number, x: number, rows: number, out: number): void {
+    const { q, sketch } = this.#view(plan);
+    if (!sketch) return;
+    for (let r = 0; r < rows; r++)
+      project(
+        sketch,
+        this.arena.floats(x + 4 * r * q.dim, q.dim),
+        this.arena.floats(out + 4 * r * sketch.rows, sketch.rows),
+      );
+  }
+
+  dotF32(query: number, keys: number, rows: number, dim: number, out: number): void {
+    const q = this.arena.floats(query, dim);
+    for (let r = 0; r < rows; r++)
+      this.arena.f32[(out >>> 2) + r] = dot(q, this.arena.floats(keys + 4 * r * dim, dim));
+  }
+
+  accumulateF32(weights: number, values: number, rows: number, dim: number, acc: number): void {
+    const w = this.arena.floats(weights, rows);
+    const sums = this.arena.floats(acc, dim);
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.floats(values + 4 * r * dim, dim);
+      for (let i = 0; i < dim; i++) sums[i]! += fround(w[r]! * row[i]!);
+    }
+  }
+
+  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void {
+    const q = this.arena.floats(query, dim);
+    const stride = (dim / 32) * 34;
+    for (let r = 0; r < rows; r++)
+      this.arena.f32[(out >>> 2) + r] = dotQ8Row(q, this.arena.bytes(bytes + r * stride, stride));
+  }
+
+  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void {
+    const q = this.arena.floats(query, dim);
+    const stride = (dim / 32) * 18;
+    for (let r = 0; r < rows; r++)
+      this.arena.f32[(out >>> 2) + r] = dotQ4Row(q, this.arena.bytes(bytes + r * stride, stride));
+  }
+
+  #decodeWith(
+    plan: number,
+    bytes: number,
+    rows: number,
+    out: number,
+    dequantize: (q: Quantizer, codes: Uint8Array, scale: number, out: Float32Array) => void,
+  ): void {
+    const { q, stride, codesAt, codeBytes } = this.#view(plan);
+    const codes = new Uint8Array(q.dim);
+    for (let r = 0; r < rows; r++) {
+      const row = this.arena.bytes(bytes + r * stride, stride);
+      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      dequantize(q, codes, halfBits(row, 0), this.arena.floats(out + 4 * r * q.dim, q.dim));
+    }
+  }
+
+  /** Reads the record of plan.ts back. */
+  #view(plan: number): View {
+    const { u32, f32 } = this.arena;
+    const word = plan >>> 2;
+    const u = (at: number): number => u32[word + at / 4]!;
+    const f = (at: number): number => f32[word + at / 4]!;
+    const table = (at: number, n: number): Float32Array => this.arena.floats(u(at), n);
+    const dim = u(0);
+    const bits = u(8);
+    const rows = u(28);
+    return {
+      stride: u(16),
+      codesAt: u(20),
+      codeBytes: packedBytes(dim, bits),
+      signsAt: u(24),
+      q: {
+        dim,
+        rotation: { dim, block: u(4), before: table(48, dim), after: table(52, dim), unit: f(32) },
+        codebook: { bits, boundaries: table(56, (1 << bits) - 1), centroids: table(60, 1 << bits) },
+        rule: SCALE_RULES[u(12)]!,
+        center: u(68) === 0 ? undefined : table(68, dim),
+        gain: f(36),
+        rootDim: f(40),
+        levels: table(64, 1 << bits),
+      },
+      sketch:
+        rows === 0
+          ? undefined
+          : { kind: "orthogonal", dim, rows, matrix: table(72, rows * dim), factor: f(44) },
+    };
+  }
+}
+
+const halfBits = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);
+const half = (bytes: Uint8Array, at: number): number => fromF16(halfBits(bytes, at));
+function putHalf(bytes: Uint8Array, at: number, bits: number): void {
+  bytes[at] = bits & 255;
+  bytes[at + 1] = bits >>> 8;
+}
