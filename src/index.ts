@@ -1,1 +1,3 @@
 export { lloydMax } from "./core/lloyd-max.js";
+export type { Kernels } from "./kernels/kernels.js";
+export { loadWasm } from "./kernels/wasm.js";

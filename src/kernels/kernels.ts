@@ -32,7 +32,7 @@ export interface Kernels {
 
   /**
    * out[i] ← scale · ⟨query, levels⟩ [+ sketch correction] + offset. query: (dim,) already rotated; sketched: S q
-   * (sketch rows,), ignored without a sketch; offset: ⟨q, centre⟩ or 0. bytes: any alignment.
+   * (sketch rows,), ignored without a sketch; offset: ⟨q, centre⟩ or 0, as f32. bytes: any alignment.
    */
   score(
     plan: number,

@@ -129,7 +129,7 @@ class ReferenceKernels implements Kernels {
         score = fround(
           score + estimateCorrection(sketch, half(row, 2), signedSum(sRow, row.subarray(signsAt))),
         );
-      this.arena.f32[(out >>> 2) + r] = score + offset;
+      this.arena.f32[(out >>> 2) + r] = score + fround(offset);
     }
   }
 

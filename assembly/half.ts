@@ -1,0 +1,67 @@
+/** f32 ↔ binary16: the rules of src/core/float.ts. */
+
+/** 2^112: moves an exponent biased by 15 to one biased by 127. */
+const REBIAS: u32 = 0x77800000;
+
+/** f32 → bits of the half: nearest, ties to even, overflow to infinity, every NaN to 0x7e00. */
+export function toF16(value: f32): u32 {
+  const bits = reinterpret<u32>(value);
+  const sign = (bits >>> 16) & 0x8000;
+  const abs = bits & 0x7fffffff;
+  if (abs > 0x7f800000) return 0x7e00;
+  if (abs >= 0x477ff000) return sign | 0x7c00;
+  // Subnormal halves are multiples of 2^-24, the ulp of 1/2.
+  if (abs < 0x38800000) return sign | (reinterpret<u32>(reinterpret<f32>(abs) + <f32>0.5) - 0x3f000000);
+  return sign | ((abs - 0x38000000 + 0xfff + ((abs >>> 13) & 1)) >>> 13);
+}
+
+/** Bits of a half → f32, exactly. */
+export function fromF16(half: u32): f32 {
+  let bits = reinterpret<u32>(reinterpret<f32>((half & 0x7fff) << 13) * reinterpret<f32>(REBIAS));
+  if ((half & 0x7c00) == 0x7c00) bits |= 0x7f800000;
+  return reinterpret<f32>(bits | ((half & 0x8000) << 16));
+}
+
+/** Four f32 → halves in 32-bit lanes. */
+@inline
+function halves(x: v128): v128 {
+  const abs = v128.and(x, i32x4.splat(0x7fffffff));
+  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
+  const odd = v128.and(i32x4.shr_u(abs, 13), i32x4.splat(1));
+  // abs − (112 << 23) + 0xfff + odd, then drop 13 bits
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(abs, i32x4.splat(0xfff - 0x38000000)), odd), 13);
+  const small = i32x4.sub(f32x4.add(abs, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
+  let half = v128.bitselect(small, normal, i32x4.lt_s(abs, i32x4.splat(0x38800000)));
+  half = v128.bitselect(i32x4.splat(0x7c00), half, i32x4.gt_s(abs, i32x4.splat(0x477fefff)));
+  half = v128.or(half, sign);
+  return v128.bitselect(i32x4.splat(0x7e00), half, i32x4.gt_s(abs, i32x4.splat(0x7f800000)));
+}
+
+export function f32ToF16(src: usize, dst: usize, n: usize): void {
+  const end = dst + ((n & ~7) << 1);
+  for (; dst < end; dst += 16, src += 32) {
+    v128.store(dst, i16x8.narrow_i32x4_u(halves(v128.load(src)), halves(v128.load(src + 16))));
+  }
+  for (let i: usize = 0; i < (n & 7); i++) store<u16>(dst + i * 2, toF16(load<f32>(src + i * 4)));
+}
+
+/** Halves in 32-bit lanes → four f32. */
+@inline
+function floats(half: v128): v128 {
+  const exponent = v128.and(half, i32x4.splat(0x7c00));
+  const magnitude = i32x4.shl(v128.and(half, i32x4.splat(0x7fff)), 13);
+  const value = f32x4.mul(magnitude, i32x4.splat(REBIAS));
+  const special = v128.and(i32x4.eq(exponent, i32x4.splat(0x7c00)), i32x4.splat(0x7f800000));
+  const sign = i32x4.shl(v128.and(half, i32x4.splat(0x8000)), 16);
+  return v128.or(v128.or(value, special), sign);
+}
+
+export function f16ToF32(src: usize, dst: usize, n: usize): void {
+  const end = src + ((n & ~7) << 1);
+  for (; src < end; src += 16, dst += 32) {
+    const v = v128.load(src);
+    v128.store(dst, floats(i32x4.extend_low_i16x8_u(v)));
+    v128.store(dst + 16, floats(i32x4.extend_high_i16x8_u(v)));
+  }
+  for (let i: usize = 0; i < (n & 7); i++) store<f32>(dst + i * 4, fromF16(load<u16>(src + i * 2)));
+}

@@ -1,0 +1,28 @@
+/**
+ * The ABI: raw pointers into the one imported memory (env.memory), no allocation, no checks. What each function does
+ * is said in src/kernels/kernels.ts, what a plan is in src/kernels/plan.ts. Base SIMD only, never relaxed: every
+ * result is defined to the bit.
+ *
+ *   f32ToF16, f16ToF32          half         conversion
+ *   rotate, unrotate            wht          signed Walsh–Hadamard transform
+ *   encode                      encode       + cells, pack: quantisation and the bit stream
+ *   decode, decodeRotated       decode       + levels: table lookup
+ *   score, dotF32               score        ⟨query, key⟩
+ *   accumulate, accumulateF32   accumulate   Σ weight · value
+ *   project                     sketch       QJL
+ *   dotQ8, dotQ4                ggml-dot     ⟨query, key⟩ over ggml blocks
+ */
+
+/** Changes with any change to the functions, their arguments or the plan record. */
+export const ABI_VERSION: i32 = 1;
+/** The first byte of memory that the module does not use. */
+export const heapBase: usize = __heap_base;
+
+export { accumulate, accumulateF32 } from "./accumulate";
+export { decode, decodeRotated } from "./decode";
+export { encode } from "./encode";
+export { dotQ4, dotQ8 } from "./ggml-dot";
+export { f16ToF32, f32ToF16 } from "./half";
+export { dotF32, score } from "./score";
+export { project } from "./sketch";
+export { rotate, unrotate } from "./wht";

@@ -1,0 +1,3 @@
+import { contract } from "./suite.js";
+
+contract(576, 100_000);
