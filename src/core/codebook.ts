@@ -35,11 +35,16 @@ export function gaussianCodebook(bits: number): Codebook {
 const mirrored = (positive: Float32Array, middle: readonly number[]): Float32Array =>
   Float32Array.from([...Array.from(positive, (v) => -v).reverse(), ...middle, ...positive]);
 
-/** codes ← cells of values. values: (n,) → codes: (n,). */
+/**
+ * codes ← cells of values, by bisection: the boundaries ascend, so the count is where the value would go among them.
+ * values: (n,) → codes: (n,). boundaries: 2^bits − 1 values.
+ */
 export function quantize(values: Float32Array, boundaries: Float32Array, codes: Uint8Array): void {
+  const half = (boundaries.length + 1) >> 1;
   for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
     let code = 0;
-    for (let b = 0; b < boundaries.length; b++) if (!(values[i]! < boundaries[b]!)) code++;
+    for (let step = half; step > 0; step >>= 1) if (!(value < boundaries[code + step - 1]!)) code += step;
     codes[i] = code;
   }
 }

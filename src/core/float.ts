@@ -66,16 +66,11 @@ export function toF16(value: number): number {
 
 /** binary16 bits → the f32 value, exactly. */
 export function fromF16(half: number): number {
-  const exponent = (half >>> 10) & 31;
-  const mantissa = half & 1023;
+  // The fields at their places in an f32 have an exponent that is biased by 15 instead of 127.
+  u32[0] = (half & 0x7fff) << 13;
+  const exponent = half & 0x7c00;
   const magnitude =
-    exponent === 31
-      ? mantissa === 0
-        ? Number.POSITIVE_INFINITY
-        : Number.NaN
-      : exponent === 0
-        ? mantissa * 2 ** -24
-        : (1024 + mantissa) * 2 ** (exponent - 25);
+    exponent === 0x7c00 ? ((half & 0x3ff) === 0 ? Number.POSITIVE_INFINITY : Number.NaN) : f32[0]! * 2 ** 112;
   return half & 0x8000 ? -magnitude : magnitude;
 }
 
