@@ -1,0 +1,31 @@
+/**
+ * Where a transformer keeps its keys and values. The model writes every key and value, the current token's too,
+ * before it attends; what the store returns is all the model sees of them.
+ */
+export interface KvStore {
+  /** Tokens that every layer holds. The next token's position. */
+  readonly length: number;
+
+  /**
+   * Adds `tokens` tokens to a layer. keys (post-RoPE), values: (tokens, kvHeads, headDim), only valid during the call.
+   * @throws RangeError or CacheError when there is no room; nothing has been added then.
+   */
+  append(layer: number, keys: Float32Array, values: Float32Array, tokens: number): void;
+
+  /**
+   * Causal attention of the last `tokens` tokens of the layer: out ← softmax(q·k/√headDim) v, token i of them sees
+   * itself and what came before. queries (post-RoPE), out: (tokens, heads, headDim), only valid during the call.
+   */
+  attend(layer: number, queries: Float32Array, tokens: number, out: Float32Array): void;
+
+  /** Forgets everything: the next token is at position 0. */
+  reset(): void;
+}
+
+/** The shape of a model's keys and values. */
+export interface KvShape {
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}

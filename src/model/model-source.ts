@@ -1,0 +1,67 @@
+/** What a model file gives: the shape of the transformer and its tensors, under GGUF's names. */
+import type { FileHandle } from "node:fs/promises";
+import { FormatError } from "../core/format-error.js";
+import type { TensorType } from "./tensor-types.js";
+
+export interface ModelConfig {
+  readonly architecture: "llama" | "qwen2";
+  readonly name: string;
+  readonly layers: number;
+  /** Width of the residual stream. */
+  readonly width: number;
+  readonly feedForward: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabulary: number;
+  /** Tokens the model was trained on at once. */
+  readonly context: number;
+  readonly epsilon: number;
+  readonly rope: {
+    readonly theta: number;
+    /** Values of a head that turn; the rest stays. */
+    readonly dimensions: number;
+    /** Pair i is (2i, 2i + 1), or (i, i + dimensions/2) (NeoX). */
+    readonly pairs: "adjacent" | "split";
+    /** Positions are divided by it (linear scaling); 1 without. */
+    readonly scale: number;
+  };
+}
+
+/** A matrix (rows, columns) of packed rows, or a vector (rows = 1). */
+export interface TensorInfo {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly rows: number;
+  readonly columns: number;
+  /** Bytes of all rows, and where they begin in the file. */
+  readonly bytes: number;
+  readonly offset: number;
+}
+
+export interface ModelSource {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly config: ModelConfig;
+  /** The tensor of this name; undefined where the model has none. */
+  tensor(name: string): TensorInfo | undefined;
+  /** Fills `into` (info.bytes long) with the tensor's bytes. */
+  read(info: TensorInfo, into: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Reads exactly into.length bytes at `position`, at most 8 MB at a time. @throws FormatError at the end. */
+export async function readFully(
+  file: FileHandle,
+  path: string,
+  into: Uint8Array,
+  position: number,
+): Promise<void> {
+  const piece = new Uint8Array(Math.min(into.length, 1 << 23));
+  for (let at = 0; at < into.length; ) {
+    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, into.length - at), position + at);
+    if (bytesRead === 0) throw new FormatError("BAD_FILE", `${path}: the file ends at byte ${position + at}`);
+    into.set(piece.subarray(0, bytesRead), at);
+    at += bytesRead;
+  }
+}
