@@ -2,18 +2,21 @@
  * Lloyd–Max: the scalar quantiser of least mean squared error (Lloyd 1957/1982, Max 1960). Its fixed point:
  * boundaries are midpoints of centroids, centroids are conditional means of their cells.
  *
- * Two distributions: N(0,1), and one coordinate of a uniformly random unit vector in dim dimensions, whose density
- * is ∝ (1 − t²)^((dim−3)/2) (TurboQuant, Lemma 1). Both are handled through a variable in which the density is
- * smooth: t itself, and the angle θ with t = sin θ, density ∝ cos^(dim−2) θ. First moments of a cell have closed
- * forms; masses come from composite Gauss–Legendre quadrature. A few Lloyd steps, then Newton on the symmetric
- * half, to 1e-14 in f64. (4 bits need thousands of plain Lloyd steps; stopping at 100 is a known fault.)
+ * Three distributions: N(0,1); one coordinate of a uniformly random unit vector in dim dimensions, whose density is
+ * ∝ (1 − t²)^((dim−3)/2) (TurboQuant, Lemma 1); and PolarQuant's angles. All are handled through a variable in which
+ * the density is smooth: t itself, and for the sphere the angle θ with t = sin θ, density ∝ cos^(dim−2) θ. Masses
+ * come from composite Gauss–Legendre quadrature. A few Lloyd steps, then Newton on the symmetric half, to 1e-14 in
+ * f64. (4 bits need thousands of plain Lloyd steps; stopping at 100 is a known fault.)
  *
  * Theory, not the bit path: Math.exp and friends are welcome here. The kernels use the frozen tables of codebook.ts.
  */
 import { assertInteger } from "./check.js";
 
-/** N(0,1), or a coordinate of a uniform unit vector of that many dimensions. */
-export type Distribution = "gaussian" | { readonly sphere: number };
+/**
+ * N(0,1); a coordinate of a uniform unit vector of that many dimensions; or the angle of level ≥ 2 of recursive polar
+ * coordinates, counted from π/4 (recursive-polar.ts).
+ */
+export type Distribution = "gaussian" | { readonly sphere: number } | { readonly polar: number };
 
 export interface LloydMax {
   readonly bits: number;
@@ -34,7 +37,7 @@ interface Density {
   readonly density: (u: number) => number;
   /** ∫ density du-measure from a to b. */
   readonly mass: (a: number, b: number) => number;
-  /** ∫ t × density measure from a to b, closed form. */
+  /** ∫ t × density measure from a to b. */
   readonly firstMoment: (a: number, b: number) => number;
   readonly end: number; // beyond it the mass is below 1e-30
   readonly total: number; // mass of u ≥ 0
@@ -105,12 +108,30 @@ function sphereDensity(dim: number): Density {
   };
 }
 
+/** Level l: ψ in [0, π/2] has density ∝ sin^(2^(l−1)−1)(2ψ); t = ψ − π/4. */
+function polarDensity(level: number): Density {
+  const exponent = 2 ** (level - 1) - 1;
+  const density = (t: number): number => Math.cos(2 * t) ** exponent;
+  const end = Math.PI / 4;
+  const mass = (a: number, b: number): number => integrate(density, a, b, 0.1);
+  return {
+    value: (u) => u,
+    variable: (t) => t,
+    density,
+    mass,
+    firstMoment: (a, b) => integrate((t) => t * density(t), a, b, 0.1),
+    end,
+    total: mass(0, end),
+    variance: integrate((t) => t * t * density(t), 0, end, 0.1) / mass(0, end),
+  };
+}
+
 const LLOYD_STEPS = 30;
 const NEWTON_STEPS = 60;
 
 /**
  * The Lloyd–Max quantiser of a distribution.
- * bits: 1..8 · distribution: "gaussian" or { sphere: dim ≥ 8 }; sphere centroids are in units of the unit vector.
+ * bits: 1..8 · distribution: "gaussian", { sphere: dim ≥ 8 } (centroids in units of the unit vector), { polar: level }.
  */
 export function lloydMax(options: { readonly bits: number; readonly distribution: Distribution }): LloydMax {
   const { bits, distribution } = options;
@@ -158,10 +179,17 @@ export function lloydMax(options: { readonly bits: number; readonly distribution
 
 function densityOf(distribution: Distribution): Density {
   if (distribution === "gaussian") return gaussianDensity();
-  if (typeof distribution !== "object" || distribution === null || !("sphere" in distribution))
-    throw new TypeError(`"distribution" expected "gaussian" or { sphere: dim }, got ${String(distribution)}`);
-  assertInteger(distribution.sphere, "distribution.sphere", 8, 1 << 24);
-  return sphereDensity(distribution.sphere);
+  if (typeof distribution === "object" && distribution !== null) {
+    if ("polar" in distribution) {
+      assertInteger(distribution.polar, "distribution.polar", 2, 16);
+      return polarDensity(distribution.polar);
+    }
+    if ("sphere" in distribution) {
+      assertInteger(distribution.sphere, "distribution.sphere", 8, 1 << 24);
+      return sphereDensity(distribution.sphere);
+    }
+  }
+  throw new TypeError(`"distribution" expected "gaussian" or { sphere: dim }, got ${String(distribution)}`);
 }
 
 /** Panter–Dite: for many levels the best point density is ∝ density^(1/3), here a normal of √3 times the width. */

@@ -72,9 +72,9 @@ export function rotationFrom(before: Float32Array, after: Float32Array, block: n
 }
 
 /** The rotation of a seed. Its stream is labelled, so no data stream of the same seed can coincide with it. */
-export function seededRotation(dim: number, seed: Seed): Rotation {
+export function seededRotation(dim: number, seed: Seed, label = "rotation"): Rotation {
   assertRotates(dim);
-  const stream = randomStream(seed, "rotation");
+  const stream = randomStream(seed, label);
   const signs = (): Float32Array => Float32Array.from({ length: dim }, () => stream.sign());
   return rotationFrom(signs(), signs(), hadamardBlock(dim));
 }

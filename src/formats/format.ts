@@ -6,6 +6,7 @@
  * are computed from `vectorBytes` and from nothing else.
  */
 
+import type { SketchKind } from "../core/qjl.js";
 import type { ScaleRule } from "../core/scale.js";
 import type { Kernels } from "../kernels/kernels.js";
 
@@ -26,8 +27,22 @@ export interface CodecOptions {
   /** Key centring: a mean (dim,) that is subtracted before and added after. Only our own formats. */
   readonly center?: Float32Array;
   readonly nonFinite?: NonFinitePolicy;
+  /** Rows of the QJL sketch, for the formats that have one. Default: orthogonal. */
+  readonly sketch?: SketchKind;
+  /** Which channels are outliers, ascending: for the formats that treat them apart (outliers.ts). */
+  readonly outliers?: readonly number[];
   /** Which backend runs. Default: the reference. */
   readonly kernels?: Kernels;
+}
+
+/** What a codec mended or noticed instead of refusing it. */
+export interface SanitizeCounts {
+  /** Vectors with NaN or infinities. */
+  nonFinite: number;
+  /** Stored halves that were clamped to 65504. */
+  overflow: number;
+  /** Non-zero vectors whose scale is below the smallest half: they decode to zeros. */
+  underflow: number;
 }
 
 /** Encodes and decodes whole vectors. Spans are caller-owned; n is taken from the lengths. */
@@ -36,6 +51,8 @@ export interface VectorCodec {
   readonly bytesPerVector: number;
   /** Values per vector in the engine's own basis: `dim`, or more where the format pads heads. */
   readonly width: number;
+  /** Present where the format has a policy for what it cannot hold. */
+  readonly counts?: SanitizeCounts;
   /** x: (n, dim) → out: (n, bytesPerVector), wholly overwritten. @throws FormatError by policy. */
   encode(x: Float32Array, out: Uint8Array): void;
   /** bytes: (n, bytesPerVector) → out: (n, dim), original basis, padding cropped. */
