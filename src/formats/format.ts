@@ -22,7 +22,7 @@ export interface CodecOptions {
   /** Seed of the rotation (and of the sketch); ignored by formats with a fixed rotation or none. */
   readonly seed?: number | bigint;
   readonly side?: Side;
-  /** Default by side: keys `norm-matching`, values `unbiased`. Only our own formats have a choice. */
+  /** Default by side: keys `norm-matching`, values `unbiased`; with a sketch `least-squares`. Our own formats only. */
   readonly scale?: ScaleRule;
   /** Key centring: a mean (dim,) that is subtracted before and added after. Only our own formats. */
   readonly center?: Float32Array;

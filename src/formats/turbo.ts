@@ -78,9 +78,11 @@ export class TurboCodec implements VectorCodec {
 
   constructor(shape: Shape, options: CodecOptions, label = "rotation") {
     const { dim, seed = 0, side = "key", center, nonFinite = "reject" } = options;
-    const scale: ScaleRule = options.scale ?? defaultScaleRule(side);
+    // A sketch removes the bias, so its codes may take the scale of least error.
+    const scale: ScaleRule = options.scale ?? (shape.sketch ? "least-squares" : defaultScaleRule(side));
     assertRotates(dim);
     assertSeed(seed);
+    assertOneOf(side, "side", ["key", "value"]);
     assertOneOf(scale, "scale", SCALE_RULES);
     assertOneOf(nonFinite, "nonFinite", NON_FINITE_POLICIES);
     if (center !== undefined) assertCenter(center, dim);
