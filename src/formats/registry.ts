@@ -5,10 +5,13 @@ import { ggmlFormats } from "./ggml.js";
 import { llamaLegacyFormats } from "./llama-qjl.js";
 import { llamaTurboFormats } from "./llama-turbo.js";
 import { llamaWeightFormats } from "./llama-weights.js";
+import { onnxruntimeFormats } from "./onnxruntime.js";
 import { outlierFormats } from "./outliers.js";
 import { plainFormats } from "./plain.js";
 import { polarFormats } from "./polar.js";
+import { realizarFormats } from "./realizar.js";
 import { turboFormats } from "./turbo.js";
+import { vllmFormats } from "./vllm.js";
 
 const FORMATS: readonly Format[] = [
   ...turboFormats,
@@ -19,6 +22,9 @@ const FORMATS: readonly Format[] = [
   ...llamaTurboFormats,
   ...llamaLegacyFormats,
   ...llamaWeightFormats,
+  ...realizarFormats,
+  ...vllmFormats,
+  ...onnxruntimeFormats,
 ];
 
 const byName = new Map(FORMATS.map((format) => [format.name, format]));
