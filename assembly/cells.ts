@@ -7,6 +7,8 @@
  * of bₖ } and the code is 2^(bits − 1) + m, all bits flipped where t is set. NaN is larger than any number here.
  */
 
+import { countByGrid, prepareGrid } from "./grid";
+
 /** The largest integer that is below the bits of the f32 at p. */
 @inline
 function below(p: usize): v128 {
@@ -77,38 +79,26 @@ function few(bits: i32, h: usize, n: usize, factor: f32, after: usize, positive:
   }
 }
 
-/** Any bits, mirrored boundaries: sixteen coordinates against each of the positive ones in turn. */
-function many(bits: i32, h: usize, n: usize, factor: f32, after: usize, positive: usize, codes: usize): void {
+/** Four codes in the low bits of 32-bit lanes, by the grid. */
+@inline
+function gridCell(z: v128, density: v128, middle: v128): v128 {
+  const t = f32x4.lt(z, f32x4.splat(0));
+  const a = i32x4.add(v128.and(z, i32x4.splat(0x7fffffff)), t);
+  return v128.xor(i32x4.add(middle, countByGrid(a, density)), t);
+}
+
+/** Mirrored boundaries in a grid. bits: 5..8. */
+function many(bits: i32, density: f32, h: usize, n: usize, factor: f32, after: usize, codes: usize): void {
   const f = f32x4.splat(factor);
-  const zero = f32x4.splat(0);
-  const abs = i32x4.splat(0x7fffffff);
-  const last = positive + 4 * ((<usize>1 << (bits - 1)) - 1);
+  const d = f32x4.splat(density);
+  const middle = i32x4.splat(1 << (bits - 1));
+  const mask = i32x4.splat(((1 << bits) - 1) * 0x10001);
   for (const end = codes + n; codes < end; codes += 16, h += 64, after += 64) {
-    let a = normalized(h, f, after);
-    let b = normalized(h + 16, f, after + 16);
-    let c = normalized(h + 32, f, after + 32);
-    let d = normalized(h + 48, f, after + 48);
-    const ta = f32x4.lt(a, zero);
-    const tb = f32x4.lt(b, zero);
-    const tc = f32x4.lt(c, zero);
-    const td = f32x4.lt(d, zero);
-    a = i32x4.add(v128.and(a, abs), ta);
-    b = i32x4.add(v128.and(b, abs), tb);
-    c = i32x4.add(v128.and(c, abs), tc);
-    d = i32x4.add(v128.and(d, abs), td);
-    let i = i32x4.splat(1 << (bits - 1));
-    let j = i;
-    let k = i;
-    let l = i;
-    for (let p = positive; p < last; p += 4) {
-      const bound = below(p);
-      i = count(i, a, bound);
-      j = count(j, b, bound);
-      k = count(k, c, bound);
-      l = count(l, d, bound);
-    }
-    const mask = i32x4.splat(((1 << bits) - 1) * 0x10001);
-    v128.store(codes, bytes(v128.xor(i, ta), v128.xor(j, tb), v128.xor(k, tc), v128.xor(l, td), mask));
+    const v = gridCell(normalized(h, f, after), d, middle);
+    const w = gridCell(normalized(h + 16, f, after + 16), d, middle);
+    const x = gridCell(normalized(h + 32, f, after + 32), d, middle);
+    const y = gridCell(normalized(h + 48, f, after + 48), d, middle);
+    v128.store(codes, bytes(v, w, x, y, mask));
   }
 }
 
@@ -139,7 +129,7 @@ function any(bits: i32, h: usize, n: usize, factor: f32, after: usize, boundarie
 }
 
 /** True where the boundaries are 0 and pairs ±b, b > 0, about the middle. */
-export function mirrored(bits: i32, boundaries: usize): bool {
+function mirrored(bits: i32, boundaries: usize): bool {
   const side = (<usize>1 << (bits - 1)) - 1;
   const middle = boundaries + side * 4;
   if (load<f32>(middle) != 0) return false;
@@ -150,11 +140,23 @@ export function mirrored(bits: i32, boundaries: usize): bool {
   return true;
 }
 
-/** h: (n,) ← z = h · factor · after; codes: (n,) bytes ← the cells of z. n: a multiple of 16. */
+// The ways to find cells, which a plan's boundaries allow: an f32, and any above 0 is the density of the grid.
+const BY_COUNT: f32 = -1;
+const BY_POSITIVE_HALF: f32 = 0;
+
+/** The way for these boundaries; makes the grid where there is one. */
+export function prepareCells(bits: i32, boundaries: usize): f32 {
+  if (!mirrored(bits, boundaries)) return BY_COUNT;
+  if (bits <= 4) return BY_POSITIVE_HALF;
+  const density = prepareGrid(boundaries + (<usize>4 << (bits - 1)), (1 << (bits - 1)) - 1);
+  return density > 0 ? density : BY_COUNT;
+}
+
+/** h: (n,) ← z = h · factor · after; codes: (n,) bytes ← the cells of z. n: a multiple of 16. way: of prepareCells. */
 @inline
 export function cells(
   bits: i32,
-  symmetric: bool,
+  way: f32,
   h: usize,
   n: usize,
   factor: f32,
@@ -163,10 +165,10 @@ export function cells(
   codes: usize,
 ): void {
   const positive = boundaries + (<usize>4 << (bits - 1));
-  if (!symmetric) any(bits, h, n, factor, after, boundaries, codes);
+  if (way == BY_COUNT) any(bits, h, n, factor, after, boundaries, codes);
   else if (bits == 4) few(4, h, n, factor, after, positive, codes);
   else if (bits == 3) few(3, h, n, factor, after, positive, codes);
   else if (bits == 2) few(2, h, n, factor, after, positive, codes);
   else if (bits == 1) few(1, h, n, factor, after, positive, codes);
-  else many(bits, h, n, factor, after, positive, codes);
+  else many(bits, way, h, n, factor, after, codes);
 }

@@ -1,5 +1,5 @@
 /** Vectors → bytes (src/core/quantizer.ts, quantizeMse, and the sketch of src/core/qjl.ts). */
-import { cells, mirrored } from "./cells";
+import { cells, prepareCells } from "./cells";
 import { addCenter, scaledLevels } from "./decode";
 import { fromF16, toF16 } from "./half";
 import { dot, join, sumOfSquares } from "./lanes";
@@ -84,11 +84,11 @@ export function encode(plan: usize, x: usize, rows: usize, out: usize): void {
   const z = scratchOf(plan);
   const c = residualOf(plan);
   const codes = codesOf(plan);
-  const symmetric = mirrored(bits, boundariesOf(plan));
+  const way = prepareCells(bits, boundariesOf(plan));
   for (let r: usize = 0; r < rows; r++, x += dim * 4, out += strideOf(plan)) {
     const norm = sqrt<f32>(join(signedWht(centered(plan, x, z), beforeOf(plan), z, dim, blockOf(plan))));
     const factor: f32 = norm > 0 ? gainOf(plan) / norm : 0;
-    cells(bits, symmetric, z, dim, factor, afterOf(plan), boundariesOf(plan), codes);
+    cells(bits, way, z, dim, factor, afterOf(plan), boundariesOf(plan), codes);
     pack(bits, codes, dim, out + codesAt(plan));
     const cc = squaredCentroids(plan, codes, c);
     const scale = toF16(storedScale(plan, norm, z, c, cc));

@@ -22,19 +22,22 @@ export function fromF16(half: u32): f32 {
   return reinterpret<f32>(bits | ((half & 0x8000) << 16));
 }
 
-/** Four f32 → halves in 32-bit lanes. */
+/**
+ * Four f32 → halves in 32-bit lanes. Adding 2^(E + 13), E the exponent of the value, -14 at least, rounds to the last
+ * bit that a half of that exponent has, and leaves these bits in the mantissa of the sum.
+ */
 @inline
 function halves(x: v128): v128 {
   const abs = v128.and(x, i32x4.splat(0x7fffffff));
-  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
-  const odd = v128.and(i32x4.shr_u(abs, 13), i32x4.splat(1));
-  // abs − (112 << 23) + 0xfff + odd, then drop 13 bits
-  const normal = i32x4.shr_u(i32x4.add(i32x4.add(abs, i32x4.splat(0xfff - 0x38000000)), odd), 13);
-  const small = i32x4.sub(f32x4.add(abs, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
-  let half = v128.bitselect(small, normal, i32x4.lt_s(abs, i32x4.splat(0x38800000)));
-  half = v128.bitselect(i32x4.splat(0x7c00), half, i32x4.gt_s(abs, i32x4.splat(0x477fefff)));
-  half = v128.or(half, sign);
-  return v128.bitselect(i32x4.splat(0x7e00), half, i32x4.gt_s(abs, i32x4.splat(0x7f800000)));
+  const nan = i32x4.gt_s(abs, i32x4.splat(0x7f800000));
+  const sign = v128.andnot(i32x4.shr_u(v128.xor(x, abs), 16), nan);
+  const value = i32x4.min_s(abs, i32x4.splat(0x47800000)); // 2^16, which becomes infinity
+  const power = i32x4.max_s(v128.and(value, i32x4.splat(0x7f800000)), i32x4.splat(0x38800000));
+  const magic = i32x4.add(power, i32x4.splat(13 << 23));
+  const mantissa = i32x4.sub(f32x4.add(value, magic), magic);
+  const exponent = i32x4.shr_u(i32x4.sub(power, i32x4.splat(0x38800000)), 13);
+  const half = v128.or(i32x4.add(exponent, mantissa), sign);
+  return v128.or(half, v128.and(nan, i32x4.splat(0x200)));
 }
 
 export function f32ToF16(src: usize, dst: usize, n: usize): void {

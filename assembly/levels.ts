@@ -55,9 +55,47 @@ function gather(table: usize, codes: usize): v128 {
 }
 
 /**
- * Goes through the n codes (bytes) of a vector in order, with `mode`; returns the lanes of the sum, if it makes one.
+ * Does `mode` with sixteen codes (bytes) of a vector; returns acc, and its sum with theirs if the mode makes one.
  * small: the table has at most 16 levels and p0…p3 are its planes.
  */
+@inline
+export function sixteen(
+  mode: i32,
+  small: bool,
+  codes: usize,
+  table: usize,
+  p0: v128,
+  p1: v128,
+  p2: v128,
+  p3: v128,
+  scale: v128,
+  at: usize,
+  acc: v128,
+): v128 {
+  if (!small) {
+    acc = use(mode, gather(table, codes), scale, at, acc);
+    acc = use(mode, gather(table, codes + 4), scale, at + 16, acc);
+    acc = use(mode, gather(table, codes + 8), scale, at + 32, acc);
+    return use(mode, gather(table, codes + 12), scale, at + 48, acc);
+  }
+  const c = v128.load(codes);
+  const b0 = i8x16.swizzle(p0, c);
+  const b1 = i8x16.swizzle(p1, c);
+  const b2 = i8x16.swizzle(p2, c);
+  const b3 = i8x16.swizzle(p3, c);
+  //  low    b0 b1 of coordinates 0…7           high   of 8…15
+  //  level  words of b0 b1 and of b2 b3 in turn: four f32
+  const low01 = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const low23 = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  acc = use(mode, v128.shuffle<u16>(low01, low23, 0, 8, 1, 9, 2, 10, 3, 11), scale, at, acc);
+  acc = use(mode, v128.shuffle<u16>(low01, low23, 4, 12, 5, 13, 6, 14, 7, 15), scale, at + 16, acc);
+  const high01 = v128.shuffle<u8>(b0, b1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  const high23 = v128.shuffle<u8>(b2, b3, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  acc = use(mode, v128.shuffle<u16>(high01, high23, 0, 8, 1, 9, 2, 10, 3, 11), scale, at + 32, acc);
+  return use(mode, v128.shuffle<u16>(high01, high23, 4, 12, 5, 13, 6, 14, 7, 15), scale, at + 48, acc);
+}
+
+/** Does `mode` with the n codes of a vector in order; returns the lanes of the sum, if it makes one. */
 @inline
 export function walk(
   mode: i32,
@@ -73,29 +111,7 @@ export function walk(
   at: usize,
 ): v128 {
   let acc = f32x4.splat(0);
-  for (const end = codes + n; codes < end; codes += 16, at += 64) {
-    if (small) {
-      const c = v128.load(codes);
-      const b0 = i8x16.swizzle(p0, c);
-      const b1 = i8x16.swizzle(p1, c);
-      const b2 = i8x16.swizzle(p2, c);
-      const b3 = i8x16.swizzle(p3, c);
-      //  low    b0 b1 of coordinates 0…7           high   of 8…15
-      //  level  words of b0 b1 and of b2 b3 in turn: four f32
-      const low01 = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const low23 = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      acc = use(mode, v128.shuffle<u16>(low01, low23, 0, 8, 1, 9, 2, 10, 3, 11), scale, at, acc);
-      acc = use(mode, v128.shuffle<u16>(low01, low23, 4, 12, 5, 13, 6, 14, 7, 15), scale, at + 16, acc);
-      const high01 = v128.shuffle<u8>(b0, b1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      const high23 = v128.shuffle<u8>(b2, b3, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      acc = use(mode, v128.shuffle<u16>(high01, high23, 0, 8, 1, 9, 2, 10, 3, 11), scale, at + 32, acc);
-      acc = use(mode, v128.shuffle<u16>(high01, high23, 4, 12, 5, 13, 6, 14, 7, 15), scale, at + 48, acc);
-    } else {
-      acc = use(mode, gather(table, codes), scale, at, acc);
-      acc = use(mode, gather(table, codes + 4), scale, at + 16, acc);
-      acc = use(mode, gather(table, codes + 8), scale, at + 32, acc);
-      acc = use(mode, gather(table, codes + 12), scale, at + 48, acc);
-    }
-  }
+  for (const end = codes + n; codes < end; codes += 16, at += 64)
+    acc = sixteen(mode, small, codes, table, p0, p1, p2, p3, scale, at, acc);
   return acc;
 }

@@ -1,15 +1,15 @@
 /** ⟨query, key⟩ over packed rows and over f32 rows, in lane order. */
 import { fromF16 } from "./half";
 import { addProduct, dot, join, join4 } from "./lanes";
-import { DOT, plane, walk } from "./levels";
+import { DOT, plane, sixteen } from "./levels";
 import { prepareSpread, unpack } from "./pack";
 import {
   bitsOf,
   codesAt,
-  codesOf,
   dimOf,
   factorOf,
   levelsOf,
+  scratchOf,
   signsAt,
   sketchRowsOf,
   spreadOf,
@@ -17,6 +17,18 @@ import {
 } from "./plan";
 import { signedSum } from "./sketch";
 
+/** What the stored scale and the sketch make of the joined lanes of a row. */
+@inline
+function finished(plan: usize, sketched: usize, offset: f32, row: usize, sum: f32): f32 {
+  let score = sum * fromF16(load<u16>(row));
+  if (sketchRowsOf(plan) > 0) {
+    const weight = factorOf(plan) * fromF16(load<u16>(row, 2));
+    score += weight * join(signedSum(sketched, row + signsAt(plan), sketchRowsOf(plan)));
+  }
+  return score + offset;
+}
+
+/** Two rows at a time: each is one chain of additions, and the processor can wait for both at once. */
 @inline
 function scoreRows(
   small: bool,
@@ -30,27 +42,36 @@ function scoreRows(
 ): void {
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
-  const codes = codesOf(plan);
+  const codes = scratchOf(plan);
   const spread = spreadOf(plan);
   const table = levelsOf(plan);
   const stride = strideOf(plan);
-  const sketchRows = sketchRowsOf(plan);
   const none = f32x4.splat(0);
   const p0 = plane(table, 0);
   const p1 = plane(table, 1);
   const p2 = plane(table, 2);
   const p3 = plane(table, 3);
   prepareSpread(bits, spread);
-  for (const end = out + rows * 4; out < end; out += 4, bytes += stride) {
+  for (; rows >= 2; rows -= 2, out += 8) {
+    const next = bytes + stride;
     unpack(bits, bytes + codesAt(plan), dim, codes, spread);
-    const lanes = walk(DOT, small, codes, dim, table, p0, p1, p2, p3, none, query);
-    let score = join(lanes) * fromF16(load<u16>(bytes));
-    if (sketchRows > 0) {
-      const weight = factorOf(plan) * fromF16(load<u16>(bytes, 2));
-      score += weight * join(signedSum(sketched, bytes + signsAt(plan), sketchRows));
+    unpack(bits, next + codesAt(plan), dim, codes + dim, spread);
+    let a = none;
+    let b = none;
+    for (let at = codes, q = query, end = codes + dim; at < end; at += 16, q += 64) {
+      a = sixteen(DOT, small, at, table, p0, p1, p2, p3, none, q, a);
+      b = sixteen(DOT, small, at + dim, table, p0, p1, p2, p3, none, q, b);
     }
-    store<f32>(out, score + offset);
+    store<f32>(out, finished(plan, sketched, offset, bytes, join(a)));
+    store<f32>(out, finished(plan, sketched, offset, next, join(b)), 4);
+    bytes = next + stride;
   }
+  if (rows == 0) return;
+  unpack(bits, bytes + codesAt(plan), dim, codes, spread);
+  let a = none;
+  for (let at = codes, q = query, end = codes + dim; at < end; at += 16, q += 64)
+    a = sixteen(DOT, small, at, table, p0, p1, p2, p3, none, q, a);
+  store<f32>(out, finished(plan, sketched, offset, bytes, join(a)));
 }
 
 export function score(

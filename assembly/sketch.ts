@@ -82,27 +82,36 @@ export function addSigned(sums: usize, signs: usize, rows: usize, w: f32): void 
   }
 }
 
-/** x += weight · Sᵀ signs, row after row of S; sixteen coordinates stay in registers meanwhile. */
+/** ±weight by bit `j` of the signs. */
+@inline
+function signed(weight: f32, signs: u32, j: u32): v128 {
+  return f32x4.splat((signs >>> j) & 1 ? weight : -weight);
+}
+
+/** x += weight · Sᵀ signs, row after row of S, eight rows while a coordinate is in a register. */
 export function addSketch(plan: usize, weight: f32, signs: usize, x: usize): void {
   const bytes = dimOf(plan) * 4;
-  const rows = sketchRowsOf(plan);
-  for (let at: usize = 0; at < bytes; at += 64) {
-    let a = v128.load(x + at);
-    let b = v128.load(x + at + 16);
-    let c = v128.load(x + at + 32);
-    let d = v128.load(x + at + 48);
-    let row = matrixOf(plan) + at;
-    for (let j: usize = 0; j < rows; j++, row += bytes) {
-      const set = (load<u8>(signs + (j >> 3)) >> (<u8>j & 7)) & 1;
-      const w = f32x4.splat(set ? weight : -weight);
-      a = addProduct(a, w, v128.load(row));
-      b = addProduct(b, w, v128.load(row + 16));
-      c = addProduct(c, w, v128.load(row + 32));
-      d = addProduct(d, w, v128.load(row + 48));
+  let matrix = matrixOf(plan);
+  for (const end = signs + sketchRowsOf(plan) / 8; signs < end; signs++, matrix += bytes * 7) {
+    const word = <u32>load<u8>(signs);
+    const a = signed(weight, word, 0);
+    const b = signed(weight, word, 1);
+    const c = signed(weight, word, 2);
+    const d = signed(weight, word, 3);
+    const e = signed(weight, word, 4);
+    const f = signed(weight, word, 5);
+    const g = signed(weight, word, 6);
+    const h = signed(weight, word, 7);
+    for (let at: usize = 0; at < bytes; at += 16, matrix += 16) {
+      let row = matrix;
+      let sum = addProduct(v128.load(x + at), a, v128.load(row));
+      sum = addProduct(sum, b, v128.load((row += bytes)));
+      sum = addProduct(sum, c, v128.load((row += bytes)));
+      sum = addProduct(sum, d, v128.load((row += bytes)));
+      sum = addProduct(sum, e, v128.load((row += bytes)));
+      sum = addProduct(sum, f, v128.load((row += bytes)));
+      sum = addProduct(sum, g, v128.load((row += bytes)));
+      v128.store(x + at, addProduct(sum, h, v128.load(row + bytes)));
     }
-    v128.store(x + at, a);
-    v128.store(x + at + 16, b);
-    v128.store(x + at + 32, c);
-    v128.store(x + at + 48, d);
   }
 }

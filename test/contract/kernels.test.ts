@@ -3,7 +3,7 @@ import { fromF16, toF16 } from "../../src/core/float.js";
 import { createQuantizer } from "../../src/core/quantizer.js";
 import { rotationFrom, seededRotation } from "../../src/core/wht.js";
 import { loadWasm, loadWasmSync } from "../../src/kernels/wasm.js";
-import { compareFloats, run } from "./compare.js";
+import { compareBytes, compareFloats, run } from "./compare.js";
 import { trickyVectors } from "./inputs.js";
 import { checkDecode, checkEncode, contract, reference, setupOf, wasm } from "./suite.js";
 
@@ -60,7 +60,7 @@ describe("halves", () => {
     for (const n of [patterns.length, 1, 7, 9, 15]) {
       const x = new Float32Array(Uint32Array.from(patterns.slice(-n)).buffer);
       const work = (k: typeof wasm) => run(k, [x], 2 * n, ([at], out) => k.f32ToF16(at!, out, n));
-      expect(work(wasm)).toEqual(work(reference));
+      expect(compareBytes(work(reference), work(wasm))).toEqual({ count: 0, first: "" });
     }
   });
 
@@ -116,6 +116,30 @@ describe("ties", () => {
         const q = createQuantizer(q0.rotation, 2, "unbiased", undefined, codebook);
         expect(checkEncode({ q }, 960, 0)).toEqual({ count: 0, first: "" });
       });
+
+  for (const bits of [2, 3, 4, 5, 6, 7, 8])
+    test(`on each positive boundary of ${bits} bits in turn`, () => {
+      const side = (1 << (bits - 1)) - 1;
+      const { rotation, codebook, levels, ...rest } = createQuantizer(
+        seededRotation(64, 3),
+        bits,
+        "unbiased",
+      );
+      for (let k = 0; k < side; k += Math.ceil(side / 9)) {
+        const one = codebook.boundaries[side + 1 + k]!; // divided by itself it is 1, and so is |z|
+        const scaled = { ...codebook, boundaries: codebook.boundaries.map((b) => b / one) };
+        const q = { ...rest, rotation, levels, codebook: scaled };
+        expect(checkEncode({ q }, 96, 0)).toEqual({ count: 0, first: "" });
+      }
+    });
+
+  for (const bits of [5, 8])
+    test(`mirrored boundaries of ${bits} bits too crowded for a grid`, () => {
+      const q = createQuantizer(seededRotation(64, 3), bits, "unbiased");
+      const boundaries = q.codebook.boundaries.map((b) => b * b * b);
+      const crowded = { ...q, codebook: { ...q.codebook, boundaries } };
+      expect(checkEncode({ q: crowded }, 480, 0)).toEqual({ count: 0, first: "" });
+    });
 
   for (const bits of [1, 3, 4, 5, 8])
     test(`lopsided codebook of ${bits} bits`, () => {
