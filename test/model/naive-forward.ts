@@ -23,8 +23,18 @@ async function rows(source: ModelSource, name: string): Promise<Rows> {
 const times = (matrix: Rows, x: Float64Array): Float64Array =>
   Float64Array.from(matrix, (row) => row.reduce((sum, w, i) => sum + w * x[i]!, 0));
 
-/** Logits of every token: (tokens, vocabulary). Adjacent RoPE pairs, whole heads turned, no biases. */
-export async function naiveForward(source: ModelSource, tokens: readonly number[]): Promise<Rows> {
+export interface Trace {
+  readonly keys: Rows;
+  readonly values: Rows;
+  readonly queries: Rows;
+}
+
+/** Logits of every token: (tokens, vocabulary); `trace` gets each layer's (tokens, heads · headDim). Adjacent RoPE pairs, whole heads turned, no biases. */
+export async function naiveForward(
+  source: ModelSource,
+  tokens: readonly number[],
+  trace: Trace[] = [],
+): Promise<Rows> {
   const { width, heads, kvHeads, headDim, layers, epsilon, rope } = source.config;
   const norm = (x: Float64Array, weight: Float64Array) => {
     const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / width + epsilon);
@@ -53,11 +63,13 @@ export async function naiveForward(source: ModelSource, tokens: readonly number[
     const [feedForwardNorm] = await load("ffn_norm");
     const keys: Float64Array[] = [];
     const values: Float64Array[] = [];
+    const queries: Float64Array[] = [];
     for (const [position, x] of stream.entries()) {
       const n = norm(x, attentionNorm!);
       const query = turn(times(q, n), position);
       keys.push(turn(times(k, n), position));
       values.push(times(v, n));
+      queries.push(query);
       const attended = new Float64Array(heads * headDim);
       for (let head = 0; head < heads; head++) {
         const from = Math.floor((head * kvHeads) / heads) * headDim;
@@ -81,6 +93,7 @@ export async function naiveForward(source: ModelSource, tokens: readonly number[
         x[i]! += value;
       });
     }
+    trace.push({ keys, values, queries });
   }
   const [outputNorm] = await rows(source, "output_norm.weight");
   const output = source.tensor("output.weight") ? await rows(source, "output.weight") : embedding;
