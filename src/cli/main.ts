@@ -7,6 +7,7 @@ import * as decode from "./decode.js";
 import * as encode from "./encode.js";
 import { run } from "./exit.js";
 import * as formats from "./formats.js";
+import * as record from "./record.js";
 import * as report from "./report.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -25,6 +26,6 @@ Examples:
   $ turboquant encode --format turbo4 --dim 128 keys.f32 keys.t4`,
   );
 
-for (const command of [report, formats, encode, decode, codebook]) command.register(program);
+for (const command of [report, formats, encode, decode, codebook, record]) command.register(program);
 
 await run(program, process.argv);
