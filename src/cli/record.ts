@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { openModel } from "../model/open-model.js";
-import { record } from "../model/record.js";
+import { channels, integer } from "./options.js";
+import { Progress } from "./progress.js";
 
 interface Options {
   readonly model: string;
@@ -16,21 +16,17 @@ interface Options {
   readonly output: string;
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`expected a whole number, got "${text}".`);
-  return Number(text);
-}
-
 function tokenRange(text: string): [number, number] {
-  const [first, last, ...more] = text.split("..").map(wholeNumber);
-  if (last === undefined || more.length > 0 || last < first!)
+  const [first, last, ...more] = text.split("..").map(integer);
+  if (last === undefined || more.length > 0 || last < first! || first! < 0)
     throw new InvalidArgumentError(`expected FIRST..LAST, got "${text}".`);
   return [first!, last];
 }
 
-const layerList = (text: string): number[] => text.split(",").map(wholeNumber);
-
 async function run(options: Options): Promise<void> {
+  // Loaded here: the other commands need neither the kernels nor the tokenizers.
+  const { openModel } = await import("../model/open-model.js");
+  const { record } = await import("../model/record.js");
   const model = await openModel(options.model, {
     threads: options.threads,
     ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),
@@ -47,6 +43,7 @@ async function run(options: Options): Promise<void> {
     const layers = options.layers ?? Array.from({ length: transformer.config.layers }, (_, layer) => layer);
     const queries = Math.min(options.queries, tokens.length);
     const started = performance.now();
+    const progress = new Progress();
     await record(
       transformer,
       {
@@ -57,11 +54,12 @@ async function run(options: Options): Promise<void> {
         text: `${basename(options.text)}, tokens ${first}..${last}`,
         onProgress: (done) => {
           const rate = (1000 * done) / (performance.now() - started);
-          process.stderr.write(`${done} of ${tokens.length} tokens, ${rate.toFixed(0)} tokens/s\n`);
+          progress.update(done, tokens.length, `${rate.toFixed(0)} tokens/s`);
         },
       },
       options.output,
     );
+    progress.clear();
     process.stdout.write(`${options.output}: ${tokens.length} tokens, layers ${layers.join(", ")}\n`);
   } finally {
     await model.close();
@@ -81,10 +79,10 @@ export function register(program: Command): void {
       "part of the text, in tokens (default: what the context holds)",
       tokenRange,
     )
-    .option("--layers <list>", "layers, as 1,13,26 (default: all)", layerList)
-    .option("--queries <n>", "keep the queries of the last n tokens", wholeNumber, 64)
+    .option("--layers <list>", "layers, as 1,13,26 (default: all)", channels)
+    .option("--queries <n>", "keep the queries of the last n tokens", integer, 64)
     .option("--tokenizer <file>", "llama2.c's tokenizer file")
-    .option("--threads <n>", "threads that compute", wholeNumber, 1)
+    .option("--threads <n>", "threads that compute", integer, 1)
     .requiredOption("-o, --output <file>", "where to write")
     .action(run);
 }

@@ -37,7 +37,7 @@ interface Trace {
 
 /**
  * @param recording an object with `traces`, or the array of them.
- * @throws TypeError when it has no traces. An operation that is not known is a mismatch.
+ * @throws TypeError when it has no traces or one has no operations. An unknown operation is a mismatch.
  */
 export function judgeRealizarTraces(recording: unknown): TraceVerdict {
   const traces = Array.isArray(recording) ? recording : (recording as { traces?: unknown } | null)?.traces;
@@ -46,6 +46,8 @@ export function judgeRealizarTraces(recording: unknown): TraceVerdict {
   let mismatches = 0;
   let first: string | undefined;
   for (const [t, trace] of (traces as Trace[]).entries()) {
+    if (!Array.isArray(trace?.ops) || !trace.ops.every((o) => typeof o?.call?.op === "string"))
+      throw new TypeError(`"traces[${t}]" expected operations with a call`);
     const replay = new Replay(trace);
     for (const [o, recorded] of trace.ops.entries()) {
       cases++;

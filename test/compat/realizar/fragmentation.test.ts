@@ -149,6 +149,10 @@ describe("shouldDefragment", () => {
     cache.freeSequence(sequences[4]!);
     expect(cache.fragmentationStats()).toMatchObject({ holes: 1, fragmentationRatio: Math.fround(0.1) });
     expect(cache.shouldDefragment()).toBe(true);
+    const tenth = singles(10, 10);
+    tenth.cache.freeSequence(tenth.sequences[4]!);
+    expect(tenth.cache.fragmentationStats().holes).toBe(1);
+    expect(tenth.cache.shouldDefragment()).toBe(false); // a tenth is not fewer
   });
 
   upstream("tests_quantized::test_deep_pkcov_should_defragment_high_waste", () => {
@@ -182,6 +186,10 @@ describe("shouldDefragment", () => {
     expect(cache.shouldDefragment()).toBe(false);
     cache.updateTokens(live[0]!, 11);
     expect(cache.shouldDefragment()).toBe(true);
+    const twoHoles = singles(100, 13);
+    for (const i of [3, 6]) twoHoles.cache.freeSequence(twoHoles.sequences[i]!);
+    expect(twoHoles.cache.fragmentationStats()).toMatchObject({ holes: 2, wastedCapacity: 176 });
+    expect(twoHoles.cache.shouldDefragment()).toBe(false);
   });
 
   upstream("tests_alloc_exact::test_should_defrag_low_free_ratio", () => {
@@ -255,8 +263,11 @@ describe("compactSequence and defragment", () => {
       cache.getPageMut(seq, position).keys[0] = 42 + position;
       cache.getPageMut(seq, position).values[0] = 99 + position;
     }
+    const source = cache.getPage(seq, 16);
     expect(cache.defragment()).toBe(1);
     expect(table(cache, seq)).toEqual([0, 1]);
+    expect(cache.getPage(seq, 16)).toMatchObject({ refCount: 1, numTokens: 4 });
+    expect(source).toMatchObject({ refCount: 0, numTokens: 0 });
     for (const position of [0, 16]) {
       expect(cache.getPage(seq, position).keys[0]).toBe(42 + position);
       expect(cache.getPage(seq, position).values[0]).toBe(99 + position);

@@ -42,7 +42,7 @@ describe("recorded traces", () => {
   });
 
   it("refuses what is no recording", () => {
-    for (const value of [undefined, null, 7, {}, { traces: 1 }])
+    for (const value of [undefined, null, 7, {}, { traces: 1 }, [null], [{}], [{ ops: [{}] }]])
       expect(() => judgeRealizarTraces(value)).toThrow(TypeError);
   });
 });

@@ -1,0 +1,18 @@
+/** Options that several commands share, parsed the same way everywhere. */
+import { InvalidArgumentError } from "commander";
+
+/** A whole number. @throws InvalidArgumentError, which the parser reports as wrong usage. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError(`expected a whole number, got "${text}".`);
+}
+
+/** A seed in 0 … 2^64 − 1. */
+export function seed(text: string): bigint {
+  if (/^\d+$/.test(text) && BigInt(text) < 1n << 64n) return BigInt(text);
+  throw new InvalidArgumentError(`expected a whole number in 0..2^64 - 1, got "${text}".`);
+}
+
+/** Channel numbers: "0,5,17". */
+export const channels = (text: string): number[] => text.split(",").map((part) => integer(part.trim()));
