@@ -29,7 +29,7 @@ export interface Trace {
   readonly queries: Rows;
 }
 
-/** Logits of every token: (tokens, vocabulary); `trace` gets each layer's (tokens, heads · headDim). Adjacent RoPE pairs, whole heads turned, no biases. */
+/** Logits of every token: (tokens, vocabulary); `trace` gets each layer's (tokens, heads · headDim).  */
 export async function naiveForward(
   source: ModelSource,
   tokens: readonly number[],
@@ -40,14 +40,24 @@ export async function naiveForward(
     const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / width + epsilon);
     return x.map((v, i) => v * scale * weight[i]!);
   };
-  const turn = (x: Float64Array, position: number) =>
-    x.map((v, i) => {
-      const pair = (i % headDim) >> 1;
-      const angle = position * rope.theta ** ((-2 * pair) / headDim);
-      return i % 2 === 0
-        ? v * Math.cos(angle) - x[i + 1]! * Math.sin(angle)
-        : x[i - 1]! * Math.sin(angle) + v * Math.cos(angle);
-    });
+  // Pair p of a head is a complex number, turned by position · θ^(−2p/dimensions).
+  const turn = (x: Float64Array, position: number) => {
+    const out = x.slice();
+    for (let head = 0; head < x.length; head += headDim)
+      for (let pair = 0; pair < rope.dimensions / 2; pair++) {
+        const [a, b] =
+          rope.pairs === "adjacent" ? [2 * pair, 2 * pair + 1] : [pair, pair + rope.dimensions / 2];
+        const angle = position * rope.theta ** ((-2 * pair) / rope.dimensions);
+        out[head + a] = x[head + a]! * Math.cos(angle) - x[head + b]! * Math.sin(angle);
+        out[head + b] = x[head + a]! * Math.sin(angle) + x[head + b]! * Math.cos(angle);
+      }
+    return out;
+  };
+  const biased = async (name: string, x: Float64Array) => {
+    if (!source.tensor(name)) return x;
+    const [bias] = await rows(source, name);
+    return x.map((v, i) => v + bias![i]!);
+  };
   const embedding = await rows(source, "token_embd.weight");
   const stream = tokens.map((token) => Float64Array.from(embedding[token]!));
   for (let layer = 0; layer < layers; layer++) {
@@ -66,9 +76,10 @@ export async function naiveForward(
     const queries: Float64Array[] = [];
     for (const [position, x] of stream.entries()) {
       const n = norm(x, attentionNorm!);
-      const query = turn(times(q, n), position);
-      keys.push(turn(times(k, n), position));
-      values.push(times(v, n));
+      const bias = (what: string) => `blk.${layer}.attn_${what}.bias`;
+      const query = turn(await biased(bias("q"), times(q, n)), position);
+      keys.push(turn(await biased(bias("k"), times(k, n)), position));
+      values.push(await biased(bias("v"), times(v, n)));
       queries.push(query);
       const attended = new Float64Array(heads * headDim);
       for (let head = 0; head < heads; head++) {
