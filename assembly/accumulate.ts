@@ -47,9 +47,17 @@ function accumulateRows(
   }
 }
 
+// Two functions, so that neither tests in its loop which of them it is.
+function accumulateSmall(plan: usize, weights: usize, bytes: usize, rows: usize, acc: usize): void {
+  accumulateRows(true, plan, weights, bytes, rows, acc);
+}
+function accumulateLarge(plan: usize, weights: usize, bytes: usize, rows: usize, acc: usize): void {
+  accumulateRows(false, plan, weights, bytes, rows, acc);
+}
+
 export function accumulate(plan: usize, weights: usize, bytes: usize, rows: usize, acc: usize): void {
-  if (bitsOf(plan) <= 4) accumulateRows(true, plan, weights, bytes, rows, acc);
-  else accumulateRows(false, plan, weights, bytes, rows, acc);
+  if (bitsOf(plan) <= 4) accumulateSmall(plan, weights, bytes, rows, acc);
+  else accumulateLarge(plan, weights, bytes, rows, acc);
 }
 
 /** Four values are added in turn to sums that were loaded once. */

@@ -111,7 +111,9 @@ export function walk(
   at: usize,
 ): v128 {
   let acc = f32x4.splat(0);
-  for (const end = codes + n; codes < end; codes += 16, at += 64)
+  for (const end = codes + n; codes < end; codes += 32, at += 128) {
     acc = sixteen(mode, small, codes, table, p0, p1, p2, p3, scale, at, acc);
+    acc = sixteen(mode, small, codes + 16, table, p0, p1, p2, p3, scale, at + 64, acc);
+  }
   return acc;
 }
