@@ -1,7 +1,7 @@
 /** Weighted sums of values, vector after vector, over packed rows and over f32 rows. */
 import { fromF16 } from "./half";
 import { addProduct } from "./lanes";
-import { ADD, plane, walk } from "./levels";
+import { ADD, preparePlanes, walk } from "./levels";
 import { prepareSpread, unpack } from "./pack";
 import {
   bitsOf,
@@ -11,7 +11,7 @@ import {
   levelsOf,
   signsAt,
   sketchRowsOf,
-  spreadOf,
+  smallOf,
   strideOf,
 } from "./plan";
 import { addSigned } from "./sketch";
@@ -28,20 +28,18 @@ function accumulateRows(
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
   const codes = codesOf(plan);
-  const spread = spreadOf(plan);
+  const spread = smallOf(plan);
+  const planes = spread + 64;
   const table = levelsOf(plan);
   const stride = strideOf(plan);
   const sketchRows = sketchRowsOf(plan);
-  const p0 = plane(table, 0);
-  const p1 = plane(table, 1);
-  const p2 = plane(table, 2);
-  const p3 = plane(table, 3);
   prepareSpread(bits, spread);
+  preparePlanes(table, planes);
   for (const end = weights + rows * 4; weights < end; weights += 4, bytes += stride) {
     const weight = load<f32>(weights);
     const scaled = f32x4.splat(weight * fromF16(load<u16>(bytes)));
     unpack(bits, bytes + codesAt(plan), dim, codes, spread);
-    walk(ADD, small, codes, dim, table, p0, p1, p2, p3, scaled, acc);
+    walk(ADD, small, codes, dim, table, planes, scaled, acc);
     if (sketchRows > 0)
       addSigned(acc + dim * 4, bytes + signsAt(plan), sketchRows, weight * fromF16(load<u16>(bytes, 2)));
   }

@@ -1,6 +1,6 @@
 /** Bytes → vectors: levels times the stored scale, rotated back (src/core/quantizer.ts). */
 import { fromF16 } from "./half";
-import { plane, SCALE, walk } from "./levels";
+import { preparePlanes, SCALE, walk } from "./levels";
 import { prepareSpread, unpack } from "./pack";
 import {
   bitsOf,
@@ -12,31 +12,31 @@ import {
   levelsOf,
   signsAt,
   sketchRowsOf,
-  spreadOf,
+  smallOf,
   strideOf,
 } from "./plan";
 import { addSketch } from "./sketch";
 import { unrotate } from "./wht";
 
-/** out: (dim,) ← scale · level of each code. */
-export function scaledLevels(plan: usize, codes: usize, scale: f32, out: usize): void {
+/** out: (dim,) ← scale · level of each code. planes: of the levels. */
+export function scaledLevels(plan: usize, codes: usize, planes: usize, scale: f32, out: usize): void {
   const table = levelsOf(plan);
   const s = f32x4.splat(scale);
-  const p0 = plane(table, 0);
-  if (bitsOf(plan) <= 4)
-    walk(SCALE, true, codes, dimOf(plan), table, p0, plane(table, 1), plane(table, 2), plane(table, 3), s, out);
-  else walk(SCALE, false, codes, dimOf(plan), table, p0, p0, p0, p0, s, out);
+  if (bitsOf(plan) <= 4) walk(SCALE, true, codes, dimOf(plan), table, planes, s, out);
+  else walk(SCALE, false, codes, dimOf(plan), table, planes, s, out);
 }
 
 export function decodeRotated(plan: usize, bytes: usize, rows: usize, out: usize): void {
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
   const codes = codesOf(plan);
-  const spread = spreadOf(plan);
+  const spread = smallOf(plan);
+  const planes = spread + 64;
   prepareSpread(bits, spread);
+  preparePlanes(levelsOf(plan), planes);
   for (let r: usize = 0; r < rows; r++, bytes += strideOf(plan), out += dim * 4) {
     unpack(bits, bytes + codesAt(plan), dim, codes, spread);
-    scaledLevels(plan, codes, fromF16(load<u16>(bytes)), out);
+    scaledLevels(plan, codes, planes, fromF16(load<u16>(bytes)), out);
   }
 }
 

@@ -3,7 +3,7 @@ import { cells, prepareCells } from "./cells";
 import { addCenter, scaledLevels } from "./decode";
 import { fromF16, toF16 } from "./half";
 import { dot, join, sumOfSquares } from "./lanes";
-import { plane, SQUARE, walk } from "./levels";
+import { preparePlanes, SQUARE, walk } from "./levels";
 import { pack } from "./pack";
 import {
   afterOf,
@@ -17,13 +17,14 @@ import {
   codesOf,
   dimOf,
   gainOf,
-  projectionsOf,
+  levelsOf,
   residualOf,
   rootDimOf,
   ruleOf,
   scratchOf,
   signsAt,
   sketchRowsOf,
+  smallOf,
   strideOf,
 } from "./plan";
 import { projectSigns } from "./sketch";
@@ -33,15 +34,14 @@ import { signedWht, unrotate } from "./wht";
 const LEAST_SQUARES = 0;
 const NORM_MATCHING = 1;
 
-/** Σ c² over the centroids of the codes, in lane order; c itself goes to `at`. */
-function squaredCentroids(plan: usize, codes: usize, at: usize): f32 {
+/** Σ c² over the centroids of the codes, in lane order; c itself goes to `at`. planes: of the centroids. */
+function squaredCentroids(plan: usize, codes: usize, planes: usize, at: usize): f32 {
   const table = centroidsOf(plan);
   const none = f32x4.splat(0);
-  const p0 = plane(table, 0);
   return join(
     bitsOf(plan) <= 4
-      ? walk(SQUARE, true, codes, dimOf(plan), table, p0, plane(table, 1), plane(table, 2), plane(table, 3), none, at)
-      : walk(SQUARE, false, codes, dimOf(plan), table, p0, p0, p0, p0, none, at),
+      ? walk(SQUARE, true, codes, dimOf(plan), table, planes, none, at)
+      : walk(SQUARE, false, codes, dimOf(plan), table, planes, none, at),
   );
 }
 
@@ -68,14 +68,16 @@ function centered(plan: usize, x: usize, out: usize): usize {
 /** The fp16 norm and the signs of the residual x − x̂. scale: fp16 bits. */
 function sketch(plan: usize, x: usize, scale: u32, out: usize): void {
   const dim = dimOf(plan);
+  const planes = scratchOf(plan); // z is done with
+  preparePlanes(levelsOf(plan), planes);
   const r = residualOf(plan);
-  scaledLevels(plan, codesOf(plan), fromF16(scale), r);
+  scaledLevels(plan, codesOf(plan), planes, fromF16(scale), r);
   unrotate(plan, r, 1);
   addCenter(plan, r);
   for (let at: usize = 0; at < dim * 4; at += 16)
     v128.store(r + at, f32x4.sub(v128.load(x + at), v128.load(r + at)));
   store<u16>(out, <u16>toF16(sqrt<f32>(sumOfSquares(r, dim))), 2);
-  projectSigns(plan, r, projectionsOf(plan), out + signsAt(plan));
+  projectSigns(plan, r, smallOf(plan) + 64, out + signsAt(plan));
 }
 
 export function encode(plan: usize, x: usize, rows: usize, out: usize): void {
@@ -84,13 +86,15 @@ export function encode(plan: usize, x: usize, rows: usize, out: usize): void {
   const z = scratchOf(plan);
   const c = residualOf(plan);
   const codes = codesOf(plan);
+  const planes = smallOf(plan);
   const way = prepareCells(bits, boundariesOf(plan));
+  preparePlanes(centroidsOf(plan), planes);
   for (let r: usize = 0; r < rows; r++, x += dim * 4, out += strideOf(plan)) {
     const norm = sqrt<f32>(join(signedWht(centered(plan, x, z), beforeOf(plan), z, dim, blockOf(plan))));
     const factor: f32 = norm > 0 ? gainOf(plan) / norm : 0;
     cells(bits, way, z, dim, factor, afterOf(plan), boundariesOf(plan), codes);
     pack(bits, codes, dim, out + codesAt(plan));
-    const cc = squaredCentroids(plan, codes, c);
+    const cc = squaredCentroids(plan, codes, planes, c);
     const scale = toF16(storedScale(plan, norm, z, c, cc));
     store<u16>(out, <u16>scale);
     if (sketchRowsOf(plan) > 0) sketch(plan, x, scale, out);

@@ -15,23 +15,23 @@ export const ADD = 2;
 export const SQUARE = 3;
 
 /**
- * Byte `k` of each of the 16 f32 at `table`, k a literal in 0..3. Always reads 64 bytes; entries that no code names are
- * whatever lies behind the table in the plan.
+ * planes: (4, 16) bytes ← byte k of each of the 16 f32 at `table`, for k in 0..3. Always reads 64 bytes; entries that
+ * no code names are whatever lies behind the table in the plan.
  */
-@inline
-export function plane(table: usize, k: i32): v128 {
+export function preparePlanes(table: usize, planes: usize): void {
   const a = v128.load(table);
   const b = v128.load(table + 16);
   const c = v128.load(table + 32);
   const d = v128.load(table + 48);
-  //  two   byte k of f32 0…7, then byte k + 1
-  const ab = k < 2
-    ? v128.shuffle<u8>(a, b, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29)
-    : v128.shuffle<u8>(a, b, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
-  const cd = k < 2
-    ? v128.shuffle<u8>(c, d, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29)
-    : v128.shuffle<u8>(c, d, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
-  return k & 1 ? v128.shuffle<u64>(ab, cd, 1, 3) : v128.shuffle<u64>(ab, cd, 0, 2);
+  //  bytes 0 and 1 of f32 0…7, of 8…15; then bytes 2 and 3
+  let ab = v128.shuffle<u8>(a, b, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+  let cd = v128.shuffle<u8>(c, d, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+  v128.store(planes, v128.shuffle<u64>(ab, cd, 0, 2));
+  v128.store(planes + 16, v128.shuffle<u64>(ab, cd, 1, 3));
+  ab = v128.shuffle<u8>(a, b, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
+  cd = v128.shuffle<u8>(c, d, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
+  v128.store(planes + 32, v128.shuffle<u64>(ab, cd, 0, 2));
+  v128.store(planes + 48, v128.shuffle<u64>(ab, cd, 1, 3));
 }
 
 @inline
@@ -95,7 +95,7 @@ export function sixteen(
   return use(mode, v128.shuffle<u16>(high01, high23, 4, 12, 5, 13, 6, 14, 7, 15), scale, at + 48, acc);
 }
 
-/** Does `mode` with the n codes of a vector in order; returns the lanes of the sum, if it makes one. */
+/** Does `mode` with the n codes of a vector in order; returns the lanes of the sum, if it makes one. planes: of preparePlanes. */
 @inline
 export function walk(
   mode: i32,
@@ -103,13 +103,14 @@ export function walk(
   codes: usize,
   n: usize,
   table: usize,
-  p0: v128,
-  p1: v128,
-  p2: v128,
-  p3: v128,
+  planes: usize,
   scale: v128,
   at: usize,
 ): v128 {
+  const p0 = v128.load(planes);
+  const p1 = v128.load(planes + 16);
+  const p2 = v128.load(planes + 32);
+  const p3 = v128.load(planes + 48);
   let acc = f32x4.splat(0);
   for (const end = codes + n; codes < end; codes += 32, at += 128) {
     acc = sixteen(mode, small, codes, table, p0, p1, p2, p3, scale, at, acc);

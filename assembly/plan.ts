@@ -27,10 +27,10 @@
 //   0        4·dim   z          the vector on its way
 //   4·dim    4·dim   residual   what the sketch describes; before that the centroids of the vector
 //   8·dim    dim     codes      a byte each
-//  12·dim    96      small      0: how codes are spread, 48 (pack.ts); 64: eight projections, 32
+//  12·dim    128        small      in encode:  0 planes of the centroids, 64 eight projections
+//                                  elsewhere:  0 how codes are spread (pack.ts), 64 planes of the levels
 
 @inline export function scratchOf(plan: usize): usize { return load<u32>(plan, 76); }
 @inline export function residualOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 4; }
 @inline export function codesOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 8; }
-@inline export function spreadOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 12; }
-@inline export function projectionsOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 12 + 64; }
+@inline export function smallOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 12; }

@@ -1,7 +1,7 @@
 /** ⟨query, key⟩ over packed rows and over f32 rows, in lane order. */
 import { fromF16 } from "./half";
 import { addProduct, dot, join, join4 } from "./lanes";
-import { DOT, plane, sixteen } from "./levels";
+import { DOT, preparePlanes, sixteen } from "./levels";
 import { prepareSpread, unpack } from "./pack";
 import {
   bitsOf,
@@ -12,7 +12,7 @@ import {
   scratchOf,
   signsAt,
   sketchRowsOf,
-  spreadOf,
+  smallOf,
   strideOf,
 } from "./plan";
 import { signedSum } from "./sketch";
@@ -43,15 +43,17 @@ function scoreRows(
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
   const codes = scratchOf(plan);
-  const spread = spreadOf(plan);
+  const spread = smallOf(plan);
+  const planes = spread + 64;
   const table = levelsOf(plan);
   const stride = strideOf(plan);
   const none = f32x4.splat(0);
-  const p0 = plane(table, 0);
-  const p1 = plane(table, 1);
-  const p2 = plane(table, 2);
-  const p3 = plane(table, 3);
   prepareSpread(bits, spread);
+  preparePlanes(table, planes);
+  const p0 = v128.load(planes);
+  const p1 = v128.load(planes + 16);
+  const p2 = v128.load(planes + 32);
+  const p3 = v128.load(planes + 48);
   for (; rows >= 2; rows -= 2, out += 8) {
     const next = bytes + stride;
     unpack(bits, bytes + codesAt(plan), dim, codes, spread);
