@@ -21,9 +21,18 @@ export function judgeRealizarFile(file: RecordedFields, judges: RealizarJudges, 
   if (file.has("fnv")) for (const record of file.records("fnv")) judgeHash(record, judges, tally);
   if (!file.has("traces")) return;
   if (!judges.traces) throw badFile("the file has traces, and nothing here to replay them");
-  const verdict = judges.traces({ traces: file.list("traces") });
+  const verdict = replay(judges.traces, file.list("traces"));
   if (verdict.cases === 0) throw badFile("the traces of the file have no operations");
   tally.add(verdict);
+}
+
+/** A replay that can not read its traces says so by a TypeError. */
+function replay(judge: NonNullable<RealizarJudges["traces"]>, traces: readonly unknown[]): RecordedVerdict {
+  try {
+    return judge({ traces });
+  } catch (error) {
+    throw error instanceof TypeError ? badFile(error.message) : error;
+  }
 }
 
 function judgeBlock(record: RecordedFields, tally: Tally): void {
