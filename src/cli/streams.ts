@@ -9,10 +9,10 @@ import { writeAtomic } from "../files/write-atomic.js";
 
 /** The bytes of a file, or of standard input for "-". */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  if (path !== "-") return readFile(path);
+  if (path !== "-") return new Uint8Array(await readFile(path));
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts);
+  return new Uint8Array(Buffer.concat(parts)); // own memory: a Buffer may be a view of a shared pool
 }
 
 /** (n, dim) values from raw f32 or .npy. @throws FormatError when they are not whole vectors, or none. */

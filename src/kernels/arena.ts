@@ -4,7 +4,7 @@
  * an `allocate`.
  */
 
-/** What grows: an ArrayBuffer that is copied, or a WebAssembly.Memory. */
+/** What grows: an ArrayBuffer that is copied, or the memory of a module. */
 export interface Backing {
   readonly buffer: ArrayBuffer;
   /** Makes the buffer at least `bytes` long, zeros at the end. @throws RangeError when it cannot. */
