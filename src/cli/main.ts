@@ -9,6 +9,7 @@ import { run } from "./exit.js";
 import * as formats from "./formats.js";
 import * as record from "./record.js";
 import * as report from "./report.js";
+import * as selftest from "./selftest.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -26,6 +27,7 @@ Examples:
   $ turboquant encode --format turbo4 --dim 128 keys.f32 keys.t4`,
   );
 
-for (const command of [report, formats, encode, decode, codebook, record]) command.register(program);
+for (const command of [report, formats, encode, decode, codebook, selftest, record])
+  command.register(program);
 
 await run(program, process.argv);

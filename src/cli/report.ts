@@ -15,6 +15,8 @@ const SHIPPED = {
   layers: 30,
 };
 
+const NATIVE_VECTORS = fileURLToPath(new URL("../../fixtures/native", import.meta.url));
+
 interface Flags {
   readonly from?: string;
   readonly kv?: string;
@@ -54,11 +56,12 @@ Examples:
         configurations,
         layers: layers ?? (from ? recording.layers.length : SHIPPED.layers),
         seeds: [0, 1, 2, 3],
+        nativeVectors: NATIVE_VECTORS,
         progress: (done, total, what) => progress.update(done, total, what),
       }).finally(() => progress.clear());
       process.stdout.write(
         json ? `${JSON.stringify(report, null, 2)}\n` : `${reportTable(report)}\n\n${reportNotes(report)}\n`,
       );
-      if (report.agreement.differences > 0) throw new CheckFailed();
+      if (report.agreement.differences > 0 || report.native.mismatches > 0) throw new CheckFailed();
     });
 }

@@ -1,9 +1,10 @@
 /** A model file with its tokenizer: GGUF, or llama2.c's `.bin` beside a tokenizer file. */
 import { FormatError } from "../core/format-error.js";
 import { type GgufFile, openGguf } from "./gguf-file.js";
+import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { openLlama2c } from "./llama2c-file.js";
 import { SentencePiece } from "./sentence-piece.js";
-import { ggufTokenizer, type Tokenizer } from "./tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
 import { Transformer, type TransformerOptions } from "./transformer.js";
 
 export interface OpenModelOptions extends TransformerOptions {

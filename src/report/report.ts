@@ -3,6 +3,7 @@ import { loadWasm } from "../kernels/wasm.js";
 import { type Agreement, measureAgreement } from "./agreement.js";
 import type { Configuration } from "./configuration.js";
 import { type Memory, memoryOf } from "./memory.js";
+import { checkNativeVectors, type NativeCheck } from "./native.js";
 import { measureQuality, prepareRecording, QUALITY_DEFINITIONS, type Quality } from "./quality.js";
 import type { Recording } from "./recording.js";
 import { measureSpeed, type Speed } from "./speed.js";
@@ -32,6 +33,8 @@ export interface Report {
   readonly definitions: typeof QUALITY_DEFINITIONS;
   readonly rows: readonly ReportRow[];
   readonly agreement: Agreement;
+  /** Recorded native bytes that ship with the package, replayed. */
+  readonly native: NativeCheck;
 }
 
 export interface ReportOptions {
@@ -39,6 +42,8 @@ export interface ReportOptions {
   readonly configurations: readonly Configuration[];
   readonly layers: number;
   readonly seeds: readonly number[];
+  /** Folder of recorded native vectors. */
+  readonly nativeVectors: string;
   /** Called as work gets done. */
   readonly progress?: (done: number, total: number, what: string) => void;
 }
@@ -84,5 +89,6 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     definitions: QUALITY_DEFINITIONS,
     rows,
     agreement: measureAgreement(recording, configurations, kernels),
+    native: await checkNativeVectors(options.nativeVectors),
   };
 }

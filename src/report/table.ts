@@ -37,7 +37,7 @@ export function reportTable({ rows }: Report): string {
   return table.toString();
 }
 
-export function reportNotes({ recording, layers, agreement, seeds }: Report): string {
+export function reportNotes({ recording, layers, agreement, native, seeds }: Report): string {
   const { dim, heads, kvHeads, tokens, queries, recordedLayers, metadata } = recording;
   return [
     `${metadata.model ?? recording.path}`,
@@ -53,5 +53,8 @@ export function reportNotes({ recording, layers, agreement, seeds }: Report): st
     agreement.differences === 0
       ? `TypeScript = ${agreement.backend}: ${agreement.vectors} vectors encoded, decoded and scored by both, 0 bits differ`
       : `TypeScript ≠ ${agreement.backend}: ${agreement.differences} differences in ${agreement.vectors} vectors`,
+    native.mismatches === 0
+      ? `native vectors hold: ${native.cases} recorded cases of ${native.types.length} types (llama.cpp fork, ggml, vLLM, ONNX Runtime), 0 mismatches`
+      : `native vectors: ${native.mismatches} of ${native.cases} recorded cases differ; first: ${native.first}`,
   ].join("\n");
 }

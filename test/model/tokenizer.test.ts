@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { GgufMetadata, openGguf } from "../../src/model/gguf-file.js";
+import { ggufTokenizer } from "../../src/model/gguf-tokenizer.js";
 import { SentencePiece } from "../../src/model/sentence-piece.js";
-import { ggufTokenizer } from "../../src/model/tokenizer.js";
 import { houndText, NOVELS_MODEL } from "./novels.js";
 
 /** GPT-2's byte alphabet: printable bytes are themselves, the others follow from U+0100. */

@@ -1,0 +1,74 @@
+/** `turboquant selftest`: replays recorded native vectors and says whether every byte and value holds. */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { computePrefixHash } from "../compat/realizar/prefix.js";
+import { judgeRealizarTraces } from "../compat/realizar/trace.js";
+import { FormatError } from "../core/format-error.js";
+import { parseRecorded } from "../oracle/recorded/parse.js";
+import { judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
+import { CheckFailed } from "./exit.js";
+import { Progress } from "./progress.js";
+
+interface FileVerdict {
+  readonly file: string;
+  readonly cases: number;
+  readonly mismatches: number;
+  /** The first difference, or null. */
+  readonly first: string | null;
+}
+
+export function register(program: Command): void {
+  program
+    .command("selftest")
+    .description(
+      "replay recorded native vectors (.json or .msgpack): cases, mismatches, the first difference",
+    )
+    .argument("<path...>", "files; one that cannot be judged is an error, never a pass")
+    .option("--json", "[{ file, cases, mismatches, first }]")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ turboquant selftest fixtures/native/*.msgpack
+  $ turboquant selftest native-turbo4.json --json`,
+    )
+    .action(async (paths: string[], { json }: { json?: boolean }) => {
+      const progress = new Progress();
+      const verdicts: FileVerdict[] = [];
+      try {
+        for (const [i, file] of paths.entries()) {
+          progress.update(i, paths.length, file);
+          const { cases, mismatches, first } = await judge(file);
+          verdicts.push({ file, cases, mismatches, first: first ?? null });
+        }
+      } finally {
+        progress.clear();
+      }
+      process.stdout.write(json ? `${JSON.stringify(verdicts, null, 2)}\n` : text(verdicts));
+      if (verdicts.some((v) => v.mismatches > 0)) throw new CheckFailed();
+    });
+}
+
+async function judge(file: string): Promise<RecordedVerdict> {
+  const bytes = new Uint8Array(await readFile(file));
+  try {
+    return judgeRecorded(parseRecorded(bytes), {
+      traces: judgeRealizarTraces,
+      prefixHash: computePrefixHash,
+    });
+  } catch (error) {
+    if (error instanceof FormatError) throw new FormatError(error.code, `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+function text(verdicts: readonly FileVerdict[]): string {
+  const width = Math.max(...verdicts.map((v) => v.file.length));
+  const lines = verdicts.map(({ file, cases, mismatches, first }) => {
+    const counts = `${String(cases).padStart(6)} cases  ${String(mismatches).padStart(4)} mismatches`;
+    return `${file.padEnd(width)}  ${counts}${first ? `\n  first: ${first}` : ""}`;
+  });
+  const wrong = verdicts.reduce((sum, v) => sum + v.mismatches, 0);
+  const cases = verdicts.reduce((sum, v) => sum + v.cases, 0);
+  return `${lines.join("\n")}\n${cases} cases, ${wrong} mismatches\n`;
+}
