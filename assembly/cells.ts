@@ -6,7 +6,6 @@
  * a = bits of |z|, + t (one ulp less for negatives, which moves their ties to the other side), m = #{ k : a ≥ bits
  * of bₖ } and the code is 2^(bits − 1) + m, all bits flipped where t is set. NaN is larger than any number here.
  */
-
 import { countByGrid, prepareGrid } from "./grid";
 
 /** The largest integer that is below the bits of the f32 at p. */

@@ -42,7 +42,7 @@ function scoreRows(
 ): void {
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
-  const codes = scratchOf(plan);
+  const codes = scratchOf(plan); // of two rows, where an encoder has z
   const spread = smallOf(plan);
   const planes = spread + 64;
   const table = levelsOf(plan);

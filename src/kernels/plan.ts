@@ -10,7 +10,7 @@
  *  16      stride       u32, bytes per vector
  *  20      codesAt      u32, offset of the codes in a vector: 2, or 4 with a sketch
  *  24      signsAt      u32, offset of the sketch's bits in a vector (0 without)
- *  28      sketchRows   u32, projections (0 without)
+ *  28      sketchRows   u32, projections, a multiple of 8 (0 without)
  *  32      unit         f32, 1/√block
  *  36      gain         f32, √(dim/block)
  *  40      rootDim      f32, √dim
@@ -57,9 +57,11 @@ export interface Plan {
   release(): void;
 }
 
+/** @throws RangeError when the sketch's rows are no multiple of 8. */
 export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch): Plan {
   const { dim, rotation, codebook } = q;
   const rows = sketch?.rows ?? 0;
+  if (rows % 8 !== 0) throw new RangeError(`"sketch.rows" expected a multiple of 8, got ${rows}`);
   const layout = vectorLayout(dim, codebook.bits, rows);
   const none = new Float32Array(0);
   const tables = [

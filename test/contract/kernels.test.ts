@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { fromF16, toF16 } from "../../src/core/float.js";
+import { createSketch } from "../../src/core/qjl.js";
 import { createQuantizer } from "../../src/core/quantizer.js";
 import { rotationFrom, seededRotation } from "../../src/core/wht.js";
+import { createPlan } from "../../src/kernels/plan.js";
 import { loadWasm, loadWasmSync } from "../../src/kernels/wasm.js";
 import { compareBytes, compareFloats, run } from "./compare.js";
 import { trickyVectors } from "./inputs.js";
@@ -37,6 +39,12 @@ describe("the WASM backend is really the WASM backend", () => {
     a.arena.release(at);
     expect(a.arena.usedBytes).toBe(0);
   });
+});
+
+test("a plan refuses a sketch whose bits do not fill bytes", () => {
+  const { q } = setupOf(32, 3, "unbiased");
+  const sketch = { ...createSketch("gaussian", 32, 1), rows: 12 };
+  expect(() => createPlan(reference.arena, q, sketch)).toThrow(RangeError);
 });
 
 describe("halves", () => {
