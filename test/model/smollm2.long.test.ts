@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, tensorToF32 } from "../../src/files/safetensors.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
+import { greedy } from "../../src/model/generate.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import { evaluate, summarise } from "../../src/model/perplexity.js";
 import { record } from "../../src/model/record.js";
@@ -71,15 +72,7 @@ describe.runIf(folder)("SmolLM2-135M", () => {
   test("greedy text after tokens 1,000..1,063 is the independent pass's", () => {
     const expected =
       "392 1251 1956 288 1510 282 253 725 970 282 2567 1495 1270 198 18 504 725 970 282 2567 1495 314 288 919 260 768 282 260 1770 1952 1270 198 18 504 768 1070 2775 314 288 919 260 768 282 260 1770 1952 1270 198";
-    const kv = dense();
-    model.transformer.forward(hound.slice(1000, 1064), kv);
-    const said: number[] = [];
-    for (let last = 63; said.length < 48; last = 0) {
-      model.transformer.logits(last, 1, (_, row) => {
-        said.push(row.indexOf(row.reduce((a, b) => Math.max(a, b))));
-      });
-      model.transformer.forward(said.slice(-1), kv);
-    }
+    const said = greedy(model.transformer, dense(), hound.slice(1000, 1064), 48);
     expect(said.join(" ")).toBe(expected);
   });
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fromF16 } from "../../src/core/float.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
+import { greedy } from "../../src/model/generate.js";
 import { openGguf } from "../../src/model/gguf-file.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import type { Transformer } from "../../src/model/transformer.js";
@@ -82,6 +83,13 @@ test("logits are an independent f64 forward pass's, and so is the greedy text", 
     });
   }
   await source.close();
+  const small = await openModel(NOVELS_MODEL, { blockTokens: 7 });
+  const own = greedy(small.transformer, dense(small.transformer), tokens.slice(0, 20), 6);
+  expect(own).toEqual(said.slice(20));
+  expect(greedy(small.transformer, dense(small.transformer), tokens.slice(0, 20), 6, own[2])).toEqual(
+    own.slice(0, own.indexOf(own[2]!) + 1),
+  );
+  await small.close();
 });
 
 test("blocks of any size give the same logits", () => {
