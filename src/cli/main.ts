@@ -2,14 +2,20 @@
 /** The command line `turboquant`: one file per command; this one gathers them and gives exit codes their meaning. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import * as checkServer from "./check-server.js";
 import * as codebook from "./codebook.js";
 import * as decode from "./decode.js";
+import * as dflash from "./dflash.js";
 import * as encode from "./encode.js";
 import { run } from "./exit.js";
 import * as formats from "./formats.js";
+import * as memory from "./memory.js";
+import * as plan from "./plan.js";
+import * as profile from "./profile.js";
 import * as record from "./record.js";
 import * as report from "./report.js";
 import * as selftest from "./selftest.js";
+import * as serveConfig from "./serve-config.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -29,5 +35,6 @@ Examples:
 
 for (const command of [report, formats, encode, decode, codebook, selftest, record])
   command.register(program);
+for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 
 await run(program, process.argv);

@@ -1,7 +1,7 @@
 /** `turboquant memory`: what a KV cache takes, calculated from real bytes and compared with a server's log. */
 import { readFile } from "node:fs/promises";
 import Table from "cli-table3";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { FormatError } from "../core/format-error.js";
 import { registryBytes } from "../plan/engine-bytes.js";
 import { ENGINE_TYPES, type EngineType, formatsOf, resolveLayers } from "../plan/layer-types.js";
@@ -21,6 +21,8 @@ import { integer } from "./options.js";
 interface Options extends ModelOptions {
   readonly formats: string;
   readonly contexts: number[];
+  /** The same as contexts, for those who have one. */
+  readonly context?: number[];
   readonly log?: string;
   readonly mode?: number;
   readonly json?: boolean;
@@ -36,7 +38,8 @@ export function register(program: Command): void {
       .description("bytes of a KV cache per token and per context, saving against f16"),
   )
     .option("--formats <list>", "formats or pairs keys/values, separated by commas", DEFAULT_FORMATS)
-    .option("-c, --context, --contexts <list>", "contexts in tokens", tokenCounts, [32_768, 65_536, 131_072])
+    .option("-c, --contexts <list>", "contexts in tokens", tokenCounts, [32_768, 65_536, 131_072])
+    .addOption(new Option("--context <list>").argParser(tokenCounts).hideHelp())
     .option("--log <file>", "compare with the llama_kv_cache size lines of a llama-server log")
     .option("--mode <n>", "TURBO_LAYER_ADAPTIVE that the server of the log ran with", integer)
     .option("--json", "for machines")
@@ -59,10 +62,11 @@ async function run(options: Options): Promise<void> {
   if (options.mode !== undefined && options.log === undefined)
     throw new UsageError("--mode belongs to --log; for a mode without a log use profile");
   const model = await modelShape(options, false);
-  const rows = parseFormats(options.formats).map((pair) => rowOrReason(model, pair, options.contexts));
+  const contexts = options.context ?? options.contexts;
+  const rows = parseFormats(options.formats).map((pair) => rowOrReason(model, pair, contexts));
   const measured = options.log === undefined ? null : await compare(options.log, model, options.mode ?? null);
   if (options.json) process.stdout.write(`${JSON.stringify(json(model, rows, measured), null, 2)}\n`);
-  else process.stdout.write(`${text(model, rows, measured, options.contexts)}\n`);
+  else process.stdout.write(`${text(model, rows, measured, contexts)}\n`);
   if (measured?.some((comparison) => !comparison.within)) throw new CheckFailed();
 }
 

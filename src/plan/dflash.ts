@@ -102,6 +102,7 @@ function choosePair(memoryGb: number, slug: string | undefined): DflashPair {
   throw new RangeError(`"pair" expected one of ${known}, got "${slug}"`);
 }
 
+// DEVIATION from the README's `pip install -e .[mlx]`: quoted, because zsh, the Mac's shell, expands brackets.
 const SETUP: readonly string[] = [
   "python3 -m venv .venv-dflash",
   "source .venv-dflash/bin/activate",

@@ -68,7 +68,7 @@ export const LEVELS: readonly Level[] = [
     kvType: "q4_0",
     layerMode: 0,
     headroomGb: 1.5,
-    quality: "fallback for engines without turbo types",
+    quality: "fallback, no turbo types",
     bitsPerChannel: 4.5,
     nominalBits: 4.5,
     fallback: true,

@@ -74,6 +74,7 @@ export function planLevel(request: PlanRequest): Plan {
     notes: [
       ...(chosen.level.note ? [chosen.level.note] : []),
       ...chosen.layers.changes,
+      ...paddingNotes(chosen, levels),
       ...model.assumed,
       ...hardware.notes,
     ],
@@ -191,15 +192,24 @@ function warningsOf(chosen: LevelPlan, levels: readonly LevelPlan[], request: Pl
       `${chosen.level.name} wants ${chosen.level.headroomGb} GB of headroom, there is ${gb(chosen.headroomBytes)}`,
     );
   if (prefer === undefined && !chosen.fits) {
-    warnings.push(
-      `no level fits at this context; the longest with ${chosen.level.name} is ${chosen.longestContext}`,
-    );
+    const longest = chosen.longestContext;
+    const instead = longest === 0 ? "nor at any other" : `${chosen.level.name} fits up to ${longest} tokens`;
+    warnings.push(`no level fits at this context; ${instead}`);
     const smaller = levels.find((entry) => entry.level.fallback && entry.kvBytes < chosen.kvBytes);
     if (smaller) warnings.push(`${smaller.level.name} would take less: ${gb(smaller.kvBytes)}`);
   }
   if (model.trainedContext !== null && context > model.trainedContext)
     warnings.push(`the model was trained for ${model.trainedContext} tokens, ${context} are asked for`);
   return warnings;
+}
+
+/** The fork pads turbo heads to a multiple of 128: with small heads a plain 4-bit type can be smaller. */
+function paddingNotes(chosen: LevelPlan, levels: readonly LevelPlan[]): string[] {
+  const smaller = levels.find((entry) => entry.level.fallback && entry.kvBytes <= chosen.kvBytes);
+  if (!smaller || chosen.level.fallback) return [];
+  return [
+    `for this model ${smaller.level.name} takes no more (${gb(smaller.kvBytes)}, ${chosen.level.name} ${gb(chosen.kvBytes)}): padded heads or q8_0 keys cost more than ${chosen.level.name} saves`,
+  ];
 }
 
 function environment(chosen: LevelPlan, autoAsymmetric: boolean | undefined): Record<string, string> {
