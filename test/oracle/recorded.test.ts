@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { computePrefixHash } from "../../src/compat/realizar/prefix.js";
 import { judgeRealizarTraces } from "../../src/compat/realizar/trace.js";
 import { FormatError } from "../../src/core/format-error.js";
+import { judgeNativeAttention } from "../../src/oracle/recorded/attention-file.js";
 import { parseRecorded } from "../../src/oracle/recorded/parse.js";
 import { judgeRecorded } from "../../src/oracle/recorded/recorded.js";
 
@@ -148,13 +149,48 @@ describe("realizar's recording", () => {
   });
 });
 
-it("a native attention file needs its judge", () => {
+describe("native attention", () => {
   const file = load("attention.msgpack");
-  expect(refusal(() => judgeRecorded(file))).toBe("BAD_FILE");
-  expect(judgeRecorded(file, { attention: () => ({ cases: 22, mismatches: 0 }) }).cases).toBe(22);
-  expect(refusal(() => judgeRecorded(file, { attention: () => ({ cases: 0, mismatches: 0 }) }))).toBe(
-    "BAD_FILE",
-  );
+  const judges = { attention: judgeNativeAttention };
+  const change = (fields: Fields) => ({
+    ...file,
+    cases: file.cases.map((one, i) => (i === 3 ? { ...one, ...fields } : one)),
+  });
+
+  it("is refused without its judge, and when that judges nothing", () => {
+    expect(refusal(() => judgeRecorded(file))).toBe("BAD_FILE");
+    expect(refusal(() => judgeRecorded(file, { attention: () => ({ cases: 0, mismatches: 0 }) }))).toBe(
+      "BAD_FILE",
+    );
+  });
+
+  it("is reproduced: cache bytes, outputs, errors", () => {
+    expect(judgeRecorded(file, judges)).toEqual({ cases: 22, mismatches: 0 });
+    const inputs = Object.entries(file.inputs as Record<string, Fields>);
+    const json = { ...file, inputs: Object.fromEntries(inputs.map(([k, v]) => [k, encodeBytes(v)])) };
+    expect(judgeRecorded(asJson(json), judges)).toEqual({ cases: 22, mismatches: 0 });
+  });
+
+  it("fails on another digest, size, output or error", () => {
+    const other = file.cases[2]!;
+    for (const field of ["k_cache_sha256", "v_cache_sha256", "v_cache_bytes", "output", "nmse_vs_exact"]) {
+      const verdict = judgeRecorded(change({ [field]: other[field] }), judges);
+      expect(verdict).toMatchObject({ cases: 22, mismatches: 1 });
+      expect(verdict.first).toContain(`case ${file.cases[3]!.name}, `);
+    }
+  });
+
+  it("fails when 1 of 1536 output values is off by a part in 1e4 of the largest", () => {
+    const output = new Float32Array(Uint8Array.from(file.cases[3]!.output as Uint8Array).buffer);
+    output[700]! += 1e-4 * Math.max(...output.map(Math.abs));
+    const verdict = judgeRecorded(change({ output: new Uint8Array(output.buffer) }), judges);
+    expect(verdict).toMatchObject({ cases: 22, mismatches: 1 });
+  });
+
+  it("is refused for an unknown cache type or missing inputs", () => {
+    for (const broken of [{ k_type: "iq4_nl" }, { inputs: "nowhere" }, { nmse_vs_exact: "0" }])
+      expect(refusal(() => judgeRecorded(change(broken), judges))).toBe("BAD_FILE");
+  });
 });
 
 it("what is no recorded file is refused", () => {
