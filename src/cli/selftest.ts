@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { computePrefixHash } from "../compat/realizar/prefix.js";
 import { judgeRealizarTraces } from "../compat/realizar/trace.js";
 import { FormatError } from "../core/format-error.js";
+import { judgeNativeAttention } from "../oracle/recorded/attention-file.js";
 import { parseRecorded } from "../oracle/recorded/parse.js";
 import { judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
 import { CheckFailed } from "./exit.js";
@@ -55,6 +56,7 @@ async function judge(file: string): Promise<RecordedVerdict> {
     return judgeRecorded(parseRecorded(bytes), {
       traces: judgeRealizarTraces,
       prefixHash: computePrefixHash,
+      attention: judgeNativeAttention,
     });
   } catch (error) {
     if (error instanceof FormatError) throw new FormatError(error.code, `${file}: ${error.message}`);
