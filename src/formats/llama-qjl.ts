@@ -13,10 +13,11 @@ import { getF16, putU16 } from "../core/little-endian.js";
 import { MAX_DIM, rotate } from "../core/wht.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
-import { LLAMA_THREE, LLAMA_TWO, type NativeCodebook, nativeIndex } from "./llama-codebooks.js";
+import { LLAMA_THREE, LLAMA_TWO } from "./llama-codebooks.js";
 import { DENSE, denseMatrices, denseProduct } from "./llama-dense.js";
 import { llamaRotation } from "./llama-rotation.js";
 import { LLAMA_TINY } from "./llama-turbo.js";
+import { type NativeCodebook, nativeIndex } from "./native-codebook.js";
 import { putNativeF16, sequentialNorm } from "./native-norm.js";
 
 const { fround } = Math;

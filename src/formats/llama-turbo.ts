@@ -16,8 +16,9 @@ import { getF16, getU16, putU16 } from "../core/little-endian.js";
 import { MAX_DIM, rotate, unrotate } from "../core/wht.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
-import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO, type NativeCodebook, nativeIndex } from "./llama-codebooks.js";
+import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO } from "./llama-codebooks.js";
 import { llamaRotation } from "./llama-rotation.js";
+import { type NativeCodebook, nativeIndex } from "./native-codebook.js";
 import { putNativeF16, sequentialNorm } from "./native-norm.js";
 
 const { fround } = Math;

@@ -14,8 +14,8 @@ import { getF16 } from "../core/little-endian.js";
 import { MAX_DIM, wht } from "../core/wht.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
-import { type NativeCodebook, nativeIndex, symmetricCodebook } from "./llama-codebooks.js";
 import { LLAMA_TINY } from "./llama-turbo.js";
+import { type NativeCodebook, nativeIndex, symmetricCodebook } from "./native-codebook.js";
 import { putNativeF16 } from "./native-norm.js";
 
 const { fround } = Math;

@@ -16,7 +16,7 @@ import { getF32, putF32 } from "../core/little-endian.js";
 import { MAX_DIM, wht } from "../core/wht.js";
 import { assertSupported, type Block, blockCodec } from "./block-codec.js";
 import type { Format } from "./format.js";
-import { symmetricCodebook } from "./llama-codebooks.js";
+import { symmetricCodebook } from "./native-codebook.js";
 
 const { fround } = Math;
 

@@ -7,7 +7,7 @@
  * The only transcendental is the Gaussian's exp, in table making; the tests hold the tables of d = 64, 128 and 256
  * against recorded ones, bit for bit.
  */
-import type { NativeCodebook } from "./llama-codebooks.js";
+import type { NativeCodebook } from "./native-codebook.js";
 
 const POINTS = 200;
 const ROUNDS = 200;

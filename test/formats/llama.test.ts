@@ -4,9 +4,10 @@ import { describe, expect, it } from "vitest";
 import { toF16 } from "../../src/core/float.js";
 import { getU16 } from "../../src/core/little-endian.js";
 import { rotate, unrotate } from "../../src/core/wht.js";
-import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO, nativeIndex } from "../../src/formats/llama-codebooks.js";
+import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO } from "../../src/formats/llama-codebooks.js";
 import { denseMatrices } from "../../src/formats/llama-dense.js";
 import { llamaRotation } from "../../src/formats/llama-rotation.js";
+import { nativeIndex } from "../../src/formats/native-codebook.js";
 import { findFormat } from "../../src/formats/registry.js";
 
 const encode = (name: string, x: Float32Array): Uint8Array => {

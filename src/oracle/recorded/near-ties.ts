@@ -3,7 +3,7 @@
  * into the other cell. Within 1e-6 of the boundary between two neighbouring cells either code is right.
  */
 import { unpackCodes } from "../../core/bits.js";
-import type { NativeCodebook } from "../../formats/llama-codebooks.js";
+import type { NativeCodebook } from "../../formats/native-codebook.js";
 import type { Tally } from "./tally.js";
 
 export const NEAR_TIE = 1e-6;
