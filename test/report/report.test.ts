@@ -27,17 +27,14 @@ beforeAll(async () => {
     shape: [h, n, dim],
     data: Float32Array.from({ length: h * n * dim }, (_, i) => stream.normal() + offset * Math.sin(i % dim)),
   });
-  await writeSafetensors(
-    path,
-    new Map(
-      layers.flatMap((l) => [
-        [`layers.${l}.key`, make(kvHeads, tokens, 2)] as const,
-        [`layers.${l}.value`, make(kvHeads, tokens, 0.1)] as const,
-        [`layers.${l}.query`, make(heads, queries, 0)] as const,
-      ]),
-    ),
-    { model: "synthetic" },
+  const tensors = new Map(
+    layers.flatMap((l) => [
+      [`layers.${l}.key`, make(kvHeads, tokens, 2)] as const,
+      [`layers.${l}.value`, make(kvHeads, tokens, 0.1)] as const,
+      [`layers.${l}.query`, make(heads, queries, 0)] as const,
+    ]),
   );
+  await writeSafetensors(path, { metadata: { model: "synthetic" }, tensors });
 });
 
 type Numbers = number[];
@@ -165,9 +162,7 @@ describe("quality", () => {
     const { tensors } = await readSafetensors(SHIPPED);
     const one = join(dir, "one.safetensors");
     const cut = (name: string, heads: number, tokens: number) => {
-      const {
-        shape: [, n, d],
-      } = tensors.get(name)! as { shape: readonly [number, number, number] };
+      const [, n, d] = tensors.get(name)!.shape as [number, number, number];
       const x = tensorToF32(tensors.get(name)!);
       const data = Float32Array.from({ length: heads * tokens * d }, (_, i) => {
         const [h, t, j] = [Math.floor(i / (tokens * d)), Math.floor(i / d) % tokens, i % d];
@@ -175,15 +170,12 @@ describe("quality", () => {
       });
       return { dtype: "F32" as const, shape: [heads, tokens, d], data };
     };
-    await writeSafetensors(
-      one,
-      new Map([
-        ["layers.13.key", cut("layers.13.key", 1, 200)],
-        ["layers.13.value", cut("layers.13.value", 1, 200)],
-        ["layers.13.query", cut("layers.13.query", 3, 5)],
-      ]),
-      {},
-    );
+    const parts = new Map([
+      ["layers.13.key", cut("layers.13.key", 1, 200)],
+      ["layers.13.value", cut("layers.13.value", 1, 200)],
+      ["layers.13.query", cut("layers.13.query", 3, 5)],
+    ]);
+    await writeSafetensors(one, { metadata: {}, tensors: parts });
     const got = measureQuality(
       prepareRecording(await readRecording(one)),
       parseConfiguration("turbo2+mean"),
@@ -194,7 +186,7 @@ describe("quality", () => {
 });
 
 test("memory is the registry's arithmetic", () => {
-  const memory = memoryOf(parseConfiguration("turbo4+mean/turbo2".replace("+mean", "")), {
+  const memory = memoryOf(parseConfiguration("turbo4/turbo2"), {
     layers: 30,
     kvHeads: 3,
     dim: 64,
