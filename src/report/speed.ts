@@ -93,6 +93,27 @@ function plainWork(keys: Float32Array, query: Float32Array, dim: number, kernels
   };
 }
 
+/** f16 keys: widened, then the f32 dot product. */
+function halfWork(keys: Float32Array, query: Float32Array, dim: number, kernels: Kernels): Work {
+  const { arena } = kernels;
+  const plain = plainWork(keys, query, dim, kernels);
+  const x = arena.allocate(4 * keys.length);
+  const halves = arena.allocate(2 * keys.length);
+  const wide = arena.allocate(4 * keys.length);
+  const q = arena.allocate(4 * dim);
+  const out = arena.allocate(4 * KEYS);
+  arena.f32.set(keys, x >>> 2);
+  arena.f32.set(query, q >>> 2);
+  return {
+    ...plain,
+    encode: () => kernels.f32ToF16(x, halves, keys.length),
+    score: () => {
+      kernels.f16ToF32(halves, wide, keys.length);
+      kernels.dotF32(q, wide, KEYS, dim, out);
+    },
+  };
+}
+
 function workOf(
   format: string,
   keys: Float32Array,
@@ -134,6 +155,7 @@ function workOf(
       ...slow,
     };
   }
+  if (format === "f16" || format === "ggml/f16") return halfWork(keys, query, dim, kernels);
   const front = createCodec(format, { dim, backend: kernels });
   return {
     encode: () => codec.encode(keys, packed),

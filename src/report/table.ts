@@ -25,7 +25,11 @@ const COLUMNS: readonly (readonly [string, (row: ReportRow) => string])[] = [
   ["× f32\nscore", (r) => fixed(2)(r.scoreRatio)],
 ];
 
-const signed = (value: number): string => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(4);
+/** Four decimals with a sign; what rounds to zero is zero. */
+function signed(value: number): string {
+  const digits = Math.abs(value).toFixed(4);
+  return Number(digits) === 0 ? digits : (value < 0 ? "−" : "+") + digits;
+}
 
 export function reportTable({ rows }: Report): string {
   const table = new Table({
