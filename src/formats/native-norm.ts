@@ -19,7 +19,8 @@ const INVALID_NAN = 0xfe00;
 
 /**
  * Writes `value` as ggml_fp32_to_fp16 does, where `value` was computed from x[from … from + count). A NaN keeps its
- * sign: that of the first NaN operand, or of x86's default NaN when no operand was one.
+ * sign: that of the first NaN operand, or of x86's default NaN when no operand was one. (With NaNs of both signs in one
+ * group the native sign is whatever operand order the compiler chose; the first one is taken here.)
  */
 export function putNativeF16(
   out: Uint8Array,

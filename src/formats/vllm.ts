@@ -37,10 +37,16 @@ function keyNorm(k: Float32Array, from: number, dim: number): number {
   return fround(Math.sqrt(sum));
 }
 
-/** The key part from what the engine quantises. y: (dim,) = H k/(‖k‖ + 1e-8)/√d; norm: ‖k‖, f32. */
-export function putRotatedKey(y: Float32Array, norm: number, bits: Bits, out: Uint8Array, at: number): void {
+/** The key part from what the engine quantises. y: (dim,) = H k/(‖k‖ + 1e-8)/√d; norm: ‖k‖, f32; codes: scratch. */
+export function putRotatedKey(
+  y: Float32Array,
+  norm: number,
+  bits: Bits,
+  out: Uint8Array,
+  at: number,
+  codes = new Uint8Array(y.length),
+): void {
   const { boundaries } = vllmCodebook(y.length, bits);
-  const codes = new Uint8Array(y.length);
   for (let i = 0; i < y.length; i++) {
     let index = 0;
     while (index < boundaries.length && y[i]! >= boundaries[index]!) index++;
@@ -51,13 +57,15 @@ export function putRotatedKey(y: Float32Array, norm: number, bits: Bits, out: Ui
   putF16(out, end, norm);
 }
 
+const sums = new Float32Array(8);
+
 /** Σ xᵢ² in numpy's pairwise order, which is what the engine's kernel does under Triton's interpreter. */
 function pairwiseSquares(x: Float32Array, from: number, n: number): number {
   if (n > 128) {
     const half = (n >> 1) & ~7;
     return fround(pairwiseSquares(x, from, half) + pairwiseSquares(x, from + half, n - half));
   }
-  const sums = new Float32Array(8);
+  sums.fill(0);
   for (let i = 0; i < n; i++) sums[i & 7]! += fround(x[from + i]! * x[from + i]!);
   const [a, b, c, d, e, f, g, h] = sums as unknown as number[];
   const low = fround(fround(a! + b!) + fround(c! + d!));
@@ -83,7 +91,7 @@ function rotatedKey(dim: number, bits: Bits): Block {
       const divisor = fround(norm + NORM_FLOOR);
       for (let i = 0; i < dim; i++) y[i] = x[from + i]! / divisor;
       rotateUnsigned(y);
-      putRotatedKey(y, norm, bits, out, at);
+      putRotatedKey(y, norm, bits, out, at, codes);
     },
     dequantize(bytes, at, out, to) {
       unpackCodes(bytes.subarray(at, at + codeBytes), bits, codes);
