@@ -1,6 +1,6 @@
 /** `turboquant check-server`: does a live OpenAI-compatible server do what an agent needs? */
 import { type Command, InvalidArgumentError } from "commander";
-import { checkServer, type ServerCheck } from "../plan/check-server.js";
+import { checkPrompts, checkServer, type ServerCheck } from "../plan/check-server.js";
 import { paint } from "./amounts.js";
 import { CheckFailed } from "./exit.js";
 
@@ -9,6 +9,7 @@ interface Options {
   readonly apiKey?: string;
   readonly model?: string;
   readonly stream?: boolean;
+  readonly prompts?: boolean;
   readonly modelsTimeout: number;
   readonly timeout: number;
   readonly json?: boolean;
@@ -28,6 +29,7 @@ export function register(program: Command): void {
     .option("--api-key <key>", "sent as a bearer token (default: $TURBOQUANT_SERVER_KEY)")
     .option("--model <name>", "model to ask for (default: the first that is listed)")
     .option("--stream", "ask for streamed answers")
+    .option("--prompts", "also send the eleven fixed prompts and look at the answers (context 32K)")
     .option("--models-timeout <seconds>", "for the model list", seconds, 10)
     .option("--timeout <seconds>", "for each completion", seconds, 120)
     .option("--json", "for machines")
@@ -54,14 +56,16 @@ async function run(options: Options): Promise<void> {
     return;
   }
   const apiKey = options.apiKey ?? process.env.TURBOQUANT_SERVER_KEY;
-  const checks = await checkServer({
+  const request = {
     url,
     stream: options.stream ?? false,
     modelsTimeoutMs: options.modelsTimeout * 1000,
     chatTimeoutMs: options.timeout * 1000,
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(apiKey ? { apiKey } : {}),
-  });
+  };
+  const { checks, model } = await checkServer(request);
+  if (options.prompts && model !== null) checks.push(...(await checkPrompts({ ...request, model })));
   const passed = checks.every((check) => check.status === "passed");
   const status = passed ? "passed" : "failed";
   if (options.json) process.stdout.write(`${JSON.stringify({ status, url, checks }, null, 2)}\n`);

@@ -3,6 +3,7 @@
  * tools. Every request has a time-out that covers the whole answer; every failure says what came instead.
  */
 import { assembleStream, type Completion, completion, modelList, shapeFault } from "./chat-answer.js";
+import { PROMPTS } from "./prompts.js";
 import { callFault, EXECUTE_CODE, READ_FILE, type ToolSchema, WEB_SEARCH } from "./tools.js";
 
 export interface ServerCheck {
@@ -34,7 +35,9 @@ interface Session extends CheckOptions {
 }
 
 /** Checks in order; those that need a model are skipped when none is listed. Never rejects for what a server does. */
-export async function checkServer(options: CheckOptions): Promise<ServerCheck[]> {
+export async function checkServer(
+  options: CheckOptions,
+): Promise<{ checks: ServerCheck[]; model: string | null }> {
   const session: Session = { ...options, base: baseOf(options.url) };
   const checks: ServerCheck[] = [];
   let model = options.model ?? "";
@@ -52,7 +55,40 @@ export async function checkServer(options: CheckOptions): Promise<ServerCheck[]>
       checks.push({ name: request.name, status: "skipped", detail: "no model is known", milliseconds: 0 });
     else checks.push(await timed(request.name, () => chatCheck(session, model, request)));
   }
+  return { checks, model: model || null };
+}
+
+/** Sends the fixed prompts and compares each last answer with its pattern. Long ones need a context of 32K. */
+export async function checkPrompts(options: CheckOptions & { model: string }): Promise<ServerCheck[]> {
+  const session: Session = { ...options, base: baseOf(options.url) };
+  const checks: ServerCheck[] = [];
+  for (const { category, turns, expected } of PROMPTS)
+    checks.push(
+      await timed(`prompt: ${category}`, async () => {
+        const messages: { role: string; content: string }[] = [];
+        for (const content of turns) {
+          messages.push({ role: "user", content });
+          const answer = await chat(session, { model: options.model, messages, max_tokens: 1024 });
+          messages.push({ role: "assistant", content: answer.choices[0]!.message.content ?? "" });
+        }
+        const text = messages.at(-1)!.content;
+        if (!expected.pattern.test(text))
+          throw new Error(`expected ${expected.description}, got: ${shorten(text) || "(no text)"}`);
+        return expected.description;
+      }),
+    );
   return checks;
+}
+
+const shorten = (text: string): string => text.trim().replace(/\s+/g, " ").slice(0, 80);
+
+/** One completion, its shape checked. */
+async function chat(session: Session, request: object): Promise<Completion> {
+  const body = { ...request, temperature: 0, stream: session.stream ?? false };
+  const value = await jsonAnswer(session, "/v1/chat/completions", body, session.chatTimeoutMs ?? 120_000);
+  const fault = shapeFault(completion, value);
+  if (fault) throw new Error(`wrong shape: ${fault}`);
+  return completion.parse(value);
 }
 
 interface ChatCheck {
@@ -84,32 +120,26 @@ const CHAT_CHECKS: readonly ChatCheck[] = [
 ];
 
 async function chatCheck(session: Session, model: string, request: ChatCheck): Promise<string> {
-  const body = {
+  const answer = await chat(session, {
     model,
     messages: [{ role: "user", content: request.prompt }],
     tools: request.tools,
     tool_choice: "auto",
     max_tokens: 512,
-    temperature: 0,
-    stream: session.stream ?? false,
-  };
-  const value = await jsonAnswer(session, "/v1/chat/completions", body, session.chatTimeoutMs ?? 120_000);
-  const fault = shapeFault(completion, value);
-  if (fault) throw new Error(`wrong shape: ${fault}`);
-  const answer = completion.parse(value);
-  const unexpected = request.expects(answer);
-  if (unexpected) throw new Error(unexpected);
+  });
   const { content, tool_calls } = answer.choices[0]!.message;
   for (const { function: call } of tool_calls ?? []) {
     const wrong = callFault(call.name, call.arguments, request.tools);
     if (wrong) throw new Error(wrong);
   }
+  const unexpected = request.expects(answer);
+  if (unexpected) throw new Error(unexpected);
   if (tool_calls?.length)
     return tool_calls
       .map(({ function: call }) => `${call.name}(${call.arguments})`)
       .join(", ")
       .slice(0, 200);
-  return `text: ${(content ?? "").trim().replace(/\s+/g, " ").slice(0, 80)}`;
+  return `text: ${shorten(content ?? "")}`;
 }
 
 /** @throws RangeError when it is no http(s) address. */

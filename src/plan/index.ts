@@ -2,7 +2,7 @@
  * Planning: which level, how much context, with which flags. Everything but `detectHardware`, `readModelShape`
  * and `checkServer` is a pure function.
  */
-export { type CheckOptions, checkServer, type ServerCheck } from "./check-server.js";
+export { type CheckOptions, checkPrompts, checkServer, type ServerCheck } from "./check-server.js";
 export { detectHardware, type Probe, thisMachine } from "./detect.js";
 export {
   DFLASH_PAIRS,
@@ -65,6 +65,7 @@ export {
   type ModelShape,
   uniformShape,
 } from "./model-shape.js";
+export { type FixedPrompt, PROMPTS } from "./prompts.js";
 export { contextTable, type LevelPlan, type Plan, type PlanRequest, planLevel } from "./select-level.js";
 export {
   type Option,
