@@ -1,0 +1,324 @@
+/**
+ * Causal attention over packed vectors, wherever they lie: online softmax (running maximum and sum), any number of
+ * query heads to one head of keys and values, one query or many.
+ *
+ *   s_p = scale · ⟨q, k̂_p⟩      w_p = e^(s_p − m)      out = Σ w_p v̂_p / Σ w_p
+ *
+ * Positions are taken in tiles of TILE tokens, counted from position 0, whatever the pages are: the running maximum
+ * moves from tile to tile, the sum of weights runs in four lanes (position mod 4), values are added position after
+ * position. So the result does not depend on how tokens lie in memory, on how many queries come at once, or on the
+ * backend: it is the same to the bit. Tokens that were released count as absent.
+ */
+import { expNegative } from "../core/exp.js";
+import type { Kernels } from "../kernels/kernels.js";
+import type { SideCodec } from "./side-codec.js";
+
+const { fround } = Math;
+
+/** Tokens that share one update of the running maximum. */
+export const TILE = 128;
+/** Rows (query, head) that go through a tile together. */
+const ROWS = 64;
+const MOST_RUNS = TILE;
+
+/** The vectors of one layer: runs of tokens whose keys, and whose values, are contiguous for each head. */
+export interface TokenRuns {
+  readonly key: SideCodec;
+  readonly value: SideCodec;
+  /** Tokens that the layer holds, released ones included. */
+  readonly tokens: number;
+  /**
+   * Looks up token `position` of a head and says how many tokens from it on are contiguous (at least 1); negative:
+   * how many are absent. The pointers then point to it.
+   */
+  seek(position: number, head: number): number;
+  readonly keyPointer: number;
+  readonly valuePointer: number;
+}
+
+export interface AttendOptions {
+  /** What scores are multiplied by. Default 1/√headDim. */
+  readonly scale?: number;
+  /** Values whose weight, relative to the largest so far, is below this are skipped; the sum still counts them. Off: 0. */
+  readonly sparse?: number;
+  /** A query sees itself and the window − 1 tokens before it, and the first `sinks` tokens. Default: all. */
+  readonly window?: number;
+  readonly sinks?: number;
+}
+
+/** Attention with working space of its own in a backend's memory. Not reentrant; nothing is allocated per call. */
+export class Attention {
+  readonly #kernels: Kernels;
+  readonly #dim: number;
+  readonly #kvHeads: number;
+  readonly #preparedFloats: number;
+  readonly #accumulatorFloats: number;
+  readonly #base: number;
+  readonly #query: number;
+  readonly #prepared: number;
+  readonly #sums: number;
+  readonly #weights: number;
+  readonly #keys: number;
+  readonly #values: number;
+  readonly #max = new Float64Array(ROWS);
+  readonly #lanes = new Float32Array(4 * ROWS);
+  readonly #seen = new Int32Array(ROWS);
+  readonly #runAt = new Int32Array(MOST_RUNS);
+  readonly #runCount = new Int32Array(MOST_RUNS);
+  readonly #runKey = new Float64Array(MOST_RUNS);
+  readonly #runValue = new Float64Array(MOST_RUNS);
+
+  /** sides: all the codecs that will be read. */
+  constructor(kernels: Kernels, dim: number, kvHeads: number, sides: readonly SideCodec[]) {
+    this.#kernels = kernels;
+    this.#dim = dim;
+    this.#kvHeads = kvHeads;
+    this.#preparedFloats = pad4(Math.max(...sides.map((s) => s.preparedFloats)));
+    this.#accumulatorFloats = pad4(Math.max(...sides.map((s) => s.accumulatorFloats)));
+    const stages = sides.some((s) => s.stage) ? TILE * pad4(dim) : 0;
+    const parts = [
+      pad4(dim),
+      ROWS * this.#preparedFloats,
+      ROWS * this.#accumulatorFloats,
+      TILE,
+      stages,
+      stages,
+    ];
+    this.#base = kernels.arena.allocate(4 * parts.reduce((sum, n) => sum + n, 0));
+    let at = this.#base;
+    const place = (n: number): number => (at += 4 * n) - 4 * n;
+    [this.#query, this.#prepared, this.#sums, this.#weights, this.#keys, this.#values] = parts.map(place) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+  }
+
+  /**
+   * queries: (count, heads, dim), the last `count` tokens of `runs` → out: the same shape. heads is a multiple of
+   * the heads of keys; query head h reads head ⌊h · kvHeads / heads⌋.
+   */
+  attend(
+    runs: TokenRuns,
+    queries: Float32Array,
+    heads: number,
+    out: Float32Array,
+    options: AttendOptions,
+  ): void {
+    const group = heads / this.#kvHeads;
+    const count = queries.length / (heads * this.#dim);
+    const rows = count * group;
+    for (let head = 0; head < this.#kvHeads; head++)
+      for (let from = 0; from < rows; from += ROWS)
+        this.#block(runs, head, queries, heads, out, count, from, Math.min(ROWS, rows - from), options);
+  }
+
+  /** Rows from … from + rows of a head: row r is query ⌊r / group⌋, head r mod group of the group. */
+  #block(
+    runs: TokenRuns,
+    head: number,
+    queries: Float32Array,
+    heads: number,
+    out: Float32Array,
+    count: number,
+    from: number,
+    rows: number,
+    options: AttendOptions,
+  ): void {
+    const group = heads / this.#kvHeads;
+    const dim = this.#dim;
+    const { arena } = this.#kernels;
+    const scale = fround(options.scale ?? 1 / Math.sqrt(dim));
+    const sparse = options.sparse ?? 0;
+    const window = options.window ?? Number.POSITIVE_INFINITY;
+    const sinks = options.sinks ?? 0;
+    const { key, value, tokens } = runs;
+
+    for (let r = 0; r < rows; r++) {
+      const query = Math.floor((from + r) / group);
+      const at = (query * heads + head * group + ((from + r) % group)) * dim;
+      for (let i = 0; i < dim; i++) arena.f32[(this.#query >>> 2) + i] = queries[at + i]!;
+      key.prepare(this.#query, this.#prepared + 4 * r * this.#preparedFloats);
+      this.#max[r] = Number.NEGATIVE_INFINITY;
+      this.#seen[r] = tokens - count + query + 1;
+    }
+    arena.f32.fill(0, this.#sums >>> 2, (this.#sums >>> 2) + rows * this.#accumulatorFloats);
+    this.#lanes.fill(0);
+
+    // The first query of the block has the smallest window: what it cannot see below that nobody can.
+    const lowest = Math.max(0, this.#seen[0]! - window);
+    const end = this.#seen[rows - 1]!;
+    for (let tile = 0; tile < end; tile += TILE) {
+      if (tile >= sinks && tile + TILE <= lowest) continue;
+      const present = this.#collect(runs, head, tile, Math.min(end, tile + TILE));
+      if (present === 0) continue;
+      for (let r = 0; r < rows; r++) {
+        const seen = this.#seen[r]!;
+        if (seen <= tile) continue;
+        this.#score(key, r, tile, present, seen, seen - window, sinks, scale);
+        this.#accumulate(value, r, tile, present, sparse);
+      }
+    }
+
+    for (let r = 0; r < rows; r++) {
+      const query = Math.floor((from + r) / group);
+      const to = (query * heads + head * group + ((from + r) % group)) * dim;
+      const sum = this.#sums + 4 * r * this.#accumulatorFloats;
+      value.finish(sum);
+      const l = this.#lanes;
+      const total = fround(fround(l[4 * r]! + l[4 * r + 2]!) + fround(l[4 * r + 1]! + l[4 * r + 3]!));
+      const inverse = total > 0 ? fround(1 / total) : total === 0 ? 0 : Number.NaN;
+      const { f32 } = arena;
+      for (let i = 0; i < dim; i++) out[to + i] = f32[(sum >>> 2) + i]! * inverse;
+    }
+  }
+
+  /** Lists the runs of a tile, decoding what must be decoded. How many there are. */
+  #collect(runs: TokenRuns, head: number, tile: number, end: number): number {
+    const { key, value } = runs;
+    let n = 0;
+    for (let position = tile; position < end; ) {
+      const found = runs.seek(position, head);
+      const count = Math.min(Math.abs(found), end - position);
+      if (found > 0) {
+        const offset = 4 * (position - tile) * this.#dim;
+        let keys = runs.keyPointer;
+        let values = runs.valuePointer;
+        if (key.stage) {
+          key.stage(keys, count, this.#keys + offset);
+          keys = this.#keys + offset;
+        }
+        if (value.stage) {
+          value.stage(values, count, this.#values + offset);
+          values = this.#values + offset;
+        }
+        this.#runAt[n] = position - tile;
+        this.#runCount[n] = count;
+        this.#runKey[n] = keys;
+        this.#runValue[n] = values;
+        n++;
+      }
+      position += count;
+    }
+    return n;
+  }
+
+  /** Weights of a row over a tile: scores, then e^(score − running maximum); unseen and absent tokens get 0. */
+  #score(
+    key: SideCodec,
+    r: number,
+    tile: number,
+    present: number,
+    seen: number,
+    oldest: number,
+    sinks: number,
+    scale: number,
+  ): void {
+    const prepared = this.#prepared + 4 * r * this.#preparedFloats;
+    const base = this.#weights >>> 2;
+    const limit = Math.min(TILE, seen - tile);
+    const masked = oldest > tile;
+    for (let n = 0; n < present; n++) {
+      const at = this.#runAt[n]!;
+      const count = Math.min(this.#runCount[n]!, limit - at);
+      if (count > 0) key.score(prepared, this.#runKey[n]!, count, tile + at, this.#weights + 4 * at);
+    }
+    const { f32 } = this.#kernels.arena;
+    let most = Number.NEGATIVE_INFINITY;
+    for (let n = 0; n < present; n++) {
+      const at = this.#runAt[n]!;
+      const stop = Math.min(at + this.#runCount[n]!, limit);
+      for (let i = at; i < stop; i++) {
+        const hidden = masked && tile + i < oldest && tile + i >= sinks;
+        const s = hidden ? Number.NEGATIVE_INFINITY : fround(f32[base + i]! * scale);
+        f32[base + i] = s;
+        if (s > most || Number.isNaN(s)) most = s;
+      }
+    }
+    const before = this.#max[r]!;
+    if (most > before || Number.isNaN(most)) {
+      this.#max[r] = most;
+      if (before !== Number.NEGATIVE_INFINITY) this.#shrink(r, expNegative(fround(before - most)));
+    }
+    const max = this.#max[r]!;
+    const lanes = this.#lanes;
+    for (let n = 0; n < present; n++) {
+      const at = this.#runAt[n]!;
+      const stop = Math.min(at + this.#runCount[n]!, limit);
+      for (let i = at; i < stop; i++) {
+        const s = f32[base + i]!;
+        const w = s === Number.NEGATIVE_INFINITY ? 0 : expNegative(fround(s - max));
+        f32[base + i] = w;
+        lanes[4 * r + (i & 3)]! += w;
+      }
+    }
+  }
+
+  /** A new maximum: what was summed so far shrinks. */
+  #shrink(r: number, factor: number): void {
+    const { f32 } = this.#kernels.arena;
+    const at = (this.#sums >>> 2) + r * this.#accumulatorFloats;
+    for (let i = 0; i < this.#accumulatorFloats; i++) f32[at + i]! *= factor;
+    for (let lane = 0; lane < 4; lane++) this.#lanes[4 * r + lane]! *= factor;
+  }
+
+  #accumulate(value: SideCodec, r: number, tile: number, present: number, sparse: number): void {
+    const acc = this.#sums + 4 * r * this.#accumulatorFloats;
+    const limit = Math.min(TILE, this.#seen[r]! - tile);
+    const { f32 } = this.#kernels.arena;
+    const base = this.#weights >>> 2;
+    for (let n = 0; n < present; n++) {
+      const at = this.#runAt[n]!;
+      const stop = Math.min(at + this.#runCount[n]!, limit);
+      const pointer = this.#runValue[n]!;
+      if (sparse === 0) {
+        if (stop > at) value.accumulate(this.#weights + 4 * at, pointer, stop - at, acc);
+        continue;
+      }
+      for (let i = at; i < stop; ) {
+        if (f32[base + i]! < sparse) {
+          i++;
+          continue;
+        }
+        const first = i;
+        while (i < stop && !(f32[base + i]! < sparse)) i++;
+        const rows = pointer + (first - at) * value.readStride;
+        value.accumulate(this.#weights + 4 * first, rows, i - first, acc);
+      }
+    }
+  }
+
+  /** Scores of tokens from … to of a head, unscaled: out[i] ← ⟨query, k̂⟩; absent tokens get −∞. query: (dim,). */
+  scores(
+    runs: TokenRuns,
+    head: number,
+    query: Float32Array,
+    from: number,
+    to: number,
+    out: Float32Array,
+  ): void {
+    const { arena } = this.#kernels;
+    arena.f32.set(query, this.#query >>> 2);
+    runs.key.prepare(this.#query, this.#prepared);
+    out.fill(Number.NEGATIVE_INFINITY);
+    for (let tile = from; tile < to; tile += TILE) {
+      const present = this.#collect(runs, head, tile, Math.min(to, tile + TILE));
+      for (let n = 0; n < present; n++) {
+        const at = this.#runAt[n]!;
+        const count = this.#runCount[n]!;
+        runs.key.score(this.#prepared, this.#runKey[n]!, count, tile + at, this.#weights + 4 * at);
+        const base = (this.#weights >>> 2) + at;
+        for (let i = 0; i < count; i++) out[tile - from + at + i] = arena.f32[base + i]!;
+      }
+    }
+  }
+
+  release(): void {
+    this.#kernels.arena.release(this.#base);
+  }
+}
+
+const pad4 = (n: number): number => Math.ceil(n / 4) * 4;

@@ -1,0 +1,236 @@
+/**
+ * One side (keys or values) of one format as attention sees it: vectors in the backend's memory, by pointer.
+ *
+ * Three kinds. Our own formats are scored and accumulated as they are, in the rotated basis. f32 too, without a
+ * basis. Everything else is decoded to f32 a tile at a time (`stage`) and then goes the way of f32: dot products in
+ * lane order. Both backends give the same bits.
+ *
+ * A mean of keys that depends on the position (spec: key centring) enters through `position`, which `score` gets and
+ * the codecs of today ignore.
+ */
+
+import { createSketch, type Sketch } from "../core/qjl.js";
+import { createQuantizer } from "../core/quantizer.js";
+import type { Seed } from "../core/random.js";
+import { defaultScaleRule, type ScaleRule } from "../core/scale.js";
+import { seededRotation } from "../core/wht.js";
+import type { Side, VectorCodec } from "../formats/format.js";
+import { findFormat } from "../formats/registry.js";
+import type { Kernels } from "../kernels/kernels.js";
+import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
+
+export interface SideOptions {
+  readonly dim: number;
+  readonly side: Side;
+  readonly seed: Seed;
+  readonly scale?: ScaleRule;
+}
+
+export interface SideCodec {
+  readonly format: string;
+  readonly dim: number;
+  /** Bytes per stored vector. */
+  readonly stride: number;
+  /** f32 values of a prepared query, and of an accumulator. */
+  readonly preparedFloats: number;
+  readonly accumulatorFloats: number;
+  /** Bytes per vector of what `score` and `accumulate` read: `stride`, or 4·dim where rows are staged first. */
+  readonly readStride: number;
+
+  /** x: (rows, dim) f32 → out: (rows, stride). Finite x only. */
+  encode(x: number, rows: number, out: number): void;
+  /** bytes: (rows, stride) → out: (rows, dim), original basis. */
+  decode(bytes: number, rows: number, out: number): void;
+  /** Present where attention reads decoded rows: bytes (rows, stride) → out (rows, dim). */
+  readonly stage?: (bytes: number, rows: number, out: number) => void;
+
+  /** query: (dim,) → prepared: (preparedFloats,). */
+  prepare(query: number, prepared: number): void;
+  /** out: (rows,) ← ⟨query, key⟩ of rows from token `position` on. */
+  score(prepared: number, rows: number, count: number, position: number, out: number): void;
+  /** acc += Σ weight · value. weights: (count,), acc: (accumulatorFloats,). */
+  accumulate(weights: number, rows: number, count: number, acc: number): void;
+  /** acc → its first dim values in the original basis, before the division by Σ weight. */
+  finish(acc: number): void;
+  /** Gives back what it took from the arena. */
+  release(): void;
+}
+
+/** @throws FormatError UNKNOWN_FORMAT; RangeError for a dimension the format does not take. */
+export function openSide(name: string, kernels: Kernels, options: SideOptions): SideCodec {
+  const format = findFormat(name);
+  const { dim, side, seed, scale } = options;
+  if (!format.supports(dim))
+    throw new RangeError(`"headDim" expected ${format.dims} for ${name}, got ${dim}`);
+  const own = /^turbo([1-8])(\+qjl)?$/.exec(name);
+  if (own) return new TurboSide(name, kernels, options, Number(own[1]), own[2] !== undefined);
+  if (name === "f32") return new FloatSide(name, kernels, dim);
+  if (name === "f16" || name === "ggml/f16") return new HalfSide(name, kernels, dim);
+  const codec = format.open({ dim, seed, side, kernels, ...(scale ? { scale } : {}) });
+  return new DecodedSide(name, kernels, codec);
+}
+
+/** turbo1 … turbo8, with or without a sketch. */
+class TurboSide implements SideCodec {
+  readonly dim: number;
+  readonly stride: number;
+  readonly readStride: number;
+  readonly preparedFloats: number;
+  readonly accumulatorFloats: number;
+  readonly #kernels: Kernels;
+  readonly #sketch: Sketch | undefined;
+  readonly #plan: Plan;
+
+  constructor(
+    readonly format: string,
+    kernels: Kernels,
+    { dim, side, seed, scale }: SideOptions,
+    bits: number,
+    sketched: boolean,
+  ) {
+    const rule = scale ?? (sketched ? "least-squares" : defaultScaleRule(side));
+    this.#kernels = kernels;
+    this.#sketch = sketched ? createSketch("orthogonal", dim, seed) : undefined;
+    const rows = this.#sketch?.rows ?? 0;
+    this.#plan = createPlan(
+      kernels.arena,
+      createQuantizer(seededRotation(dim, seed), bits, rule),
+      this.#sketch,
+    );
+    this.dim = dim;
+    this.stride = vectorLayout(dim, bits, rows).stride;
+    this.readStride = this.stride;
+    this.preparedFloats = dim + rows;
+    this.accumulatorFloats = dim + rows;
+  }
+
+  encode(x: number, rows: number, out: number): void {
+    this.#kernels.encode(this.#plan.pointer, x, rows, out);
+  }
+  decode(bytes: number, rows: number, out: number): void {
+    this.#kernels.decode(this.#plan.pointer, bytes, rows, out);
+  }
+  prepare(query: number, prepared: number): void {
+    const { arena } = this.#kernels;
+    arena.f32.copyWithin(prepared >>> 2, query >>> 2, (query >>> 2) + this.dim);
+    if (this.#sketch) this.#kernels.project(this.#plan.pointer, query, 1, prepared + 4 * this.dim);
+    this.#kernels.rotate(this.#plan.pointer, prepared, 1);
+  }
+  score(prepared: number, rows: number, count: number, _position: number, out: number): void {
+    this.#kernels.score(this.#plan.pointer, prepared, prepared + 4 * this.dim, 0, rows, count, out);
+  }
+  accumulate(weights: number, rows: number, count: number, acc: number): void {
+    this.#kernels.accumulate(this.#plan.pointer, weights, rows, count, acc);
+  }
+  /** Inverse rotation; then factor · Sᵀ(sums of signs) in the original basis, row by row. */
+  finish(acc: number): void {
+    this.#kernels.unrotate(this.#plan.pointer, acc, 1);
+    if (!this.#sketch) return;
+    const { rows, matrix, factor } = this.#sketch;
+    const { dim } = this;
+    const { f32 } = this.#kernels.arena;
+    const at = acc >>> 2;
+    for (let j = 0; j < rows; j++) {
+      const w = Math.fround(factor * f32[at + dim + j]!);
+      for (let i = 0; i < dim; i++) f32[at + i]! += Math.fround(w * matrix[j * dim + i]!);
+    }
+  }
+  release(): void {
+    this.#plan.release();
+  }
+}
+
+/** Rows of f32, read where they are. */
+class FloatSide implements SideCodec {
+  readonly stride: number;
+  readonly readStride: number;
+  readonly preparedFloats: number;
+  readonly accumulatorFloats: number;
+
+  constructor(
+    readonly format: string,
+    protected readonly kernels: Kernels,
+    readonly dim: number,
+    stride = 4 * dim,
+  ) {
+    this.stride = stride;
+    this.readStride = 4 * dim;
+    this.preparedFloats = dim;
+    this.accumulatorFloats = dim;
+  }
+
+  encode(x: number, rows: number, out: number): void {
+    this.kernels.arena.u8.copyWithin(out, x, x + 4 * rows * this.dim);
+  }
+  decode(bytes: number, rows: number, out: number): void {
+    this.kernels.arena.u8.copyWithin(out, bytes, bytes + 4 * rows * this.dim);
+  }
+  prepare(query: number, prepared: number): void {
+    this.kernels.arena.f32.copyWithin(prepared >>> 2, query >>> 2, (query >>> 2) + this.dim);
+  }
+  score(prepared: number, rows: number, count: number, _position: number, out: number): void {
+    this.kernels.dotF32(prepared, rows, count, this.dim, out);
+  }
+  accumulate(weights: number, rows: number, count: number, acc: number): void {
+    this.kernels.accumulateF32(weights, rows, count, this.dim, acc);
+  }
+  finish(_acc: number): void {}
+  release(): void {}
+}
+
+/** Rows of halves, widened a tile at a time by the backend. */
+class HalfSide extends FloatSide {
+  constructor(format: string, kernels: Kernels, dim: number) {
+    super(format, kernels, dim, 2 * dim);
+  }
+  readonly stage = (bytes: number, rows: number, out: number): void => {
+    this.kernels.f16ToF32(bytes, out, rows * this.dim);
+  };
+  override encode(x: number, rows: number, out: number): void {
+    this.kernels.f32ToF16(x, out, rows * this.dim);
+  }
+  override decode(bytes: number, rows: number, out: number): void {
+    this.stage(bytes, rows, out);
+  }
+}
+
+/** Any other format through its own codec. Spans of the arena are copied: a codec may make it grow. */
+class DecodedSide extends FloatSide {
+  readonly #codec: VectorCodec;
+  #x = new Float32Array(0);
+  #bytes = new Uint8Array(0);
+
+  constructor(format: string, kernels: Kernels, codec: VectorCodec) {
+    super(format, kernels, codec.dim, codec.bytesPerVector);
+    this.#codec = codec;
+  }
+
+  readonly stage = (bytes: number, rows: number, out: number): void => {
+    this.#fit(rows);
+    const { arena } = this.kernels;
+    const packed = this.#bytes.subarray(0, rows * this.stride);
+    const x = this.#x.subarray(0, rows * this.dim);
+    packed.set(arena.bytes(bytes, rows * this.stride));
+    this.#codec.decode(packed, x);
+    arena.f32.set(x, out >>> 2);
+  };
+
+  override encode(x: number, rows: number, out: number): void {
+    this.#fit(rows);
+    const { arena } = this.kernels;
+    const packed = this.#bytes.subarray(0, rows * this.stride);
+    const values = this.#x.subarray(0, rows * this.dim);
+    values.set(arena.floats(x, rows * this.dim));
+    this.#codec.encode(values, packed);
+    arena.u8.set(packed, out);
+  }
+  override decode(bytes: number, rows: number, out: number): void {
+    this.stage(bytes, rows, out);
+  }
+
+  #fit(rows: number): void {
+    if (this.#x.length >= rows * this.dim) return;
+    this.#x = new Float32Array(rows * this.dim);
+    this.#bytes = new Uint8Array(rows * this.stride);
+  }
+}

@@ -1,0 +1,65 @@
+/** What calls of a cache may ask for, against what it holds. */
+import type { AttendOptions } from "../attention/attend.js";
+import { assertFloat32, assertInteger } from "../core/check.js";
+import { CacheError } from "./cache-error.js";
+import { assertHeads, type CacheConfig } from "./options.js";
+import { leastFilled, RELEASED, type Sequence } from "./sequences.js";
+
+export interface ReadOptions {
+  /** Tokens from … to (exclusive). Default: all that every layer holds. */
+  readonly from?: number;
+  readonly to?: number;
+}
+
+export interface CacheAttendOptions extends AttendOptions {
+  /** Query heads, a multiple of kvHeads. Default: the constructor's. */
+  readonly heads?: number;
+}
+
+/** The tokens of a layer that a call means. @throws CacheError INVALID_POSITION beyond what the layer holds. */
+export function tokenRange(
+  sequence: Sequence,
+  layer: number,
+  options: ReadOptions,
+): { from: number; to: number } {
+  const { from = 0, to = Math.max(from, leastFilled(sequence)) } = options;
+  assertInteger(from, "from", 0);
+  assertInteger(to, "to", from);
+  const tokens = sequence.fill[layer]!;
+  if (to > tokens)
+    throw new CacheError(
+      "INVALID_POSITION",
+      `tokens ${from}..${to} expected within the ${tokens} of the layer`,
+    );
+  return { from, to };
+}
+
+/** @throws CacheError INVALID_POSITION where a token of the range was released. */
+export function assertPresent(sequence: Sequence, from: number, to: number, pageTokens: number): void {
+  for (let index = Math.floor(from / pageTokens); index * pageTokens < to; index++) {
+    if (sequence.table[index] !== RELEASED) continue;
+    const at = Math.max(from, index * pageTokens);
+    throw new CacheError("INVALID_POSITION", `token ${at} was released by the window`);
+  }
+}
+
+/** The number of query heads, after checking queries and options. */
+export function attendedHeads(config: CacheConfig, queries: unknown, options: CacheAttendOptions): number {
+  const { kvHeads, headDim } = config;
+  const { scale, sparse, window, sinks } = options;
+  assertFloat32(queries, "queries", kvHeads * headDim);
+  const heads = options.heads ?? config.heads ?? (queries.length <= kvHeads * headDim ? kvHeads : undefined);
+  if (heads === undefined)
+    throw new RangeError(
+      `"heads" expected in the options of attend or of the cache: ${queries.length} values may be several queries or several heads`,
+    );
+  assertHeads(heads, kvHeads);
+  assertFloat32(queries, "queries", heads * headDim);
+  if (scale !== undefined && !Number.isFinite(scale))
+    throw new RangeError(`"scale" expected a finite number, got ${scale}`);
+  if (sparse !== undefined && !(sparse >= 0 && sparse < 1))
+    throw new RangeError(`"sparse" expected a weight in 0..1, got ${sparse}`);
+  if (window !== undefined) assertInteger(window, "window", 1);
+  if (sinks !== undefined) assertInteger(sinks, "sinks", 0);
+  return heads;
+}

@@ -1,0 +1,84 @@
+/** Recounts a cache from nothing and compares: the invariants that any operation must keep. */
+import type { CacheParts } from "./parts.js";
+import { mostFilled, RELEASED } from "./sequences.js";
+
+/** @throws Error naming the first invariant that does not hold. */
+export function auditCache({ config, layout, tables, prefixes, kernels }: CacheParts): void {
+  const { pages, sequences, written } = tables;
+  const { layers, kvHeads, pageTokens } = config;
+  const holds = (condition: boolean, what: () => string): void => {
+    if (!condition) throw new Error(`audit: ${what()}`);
+  };
+
+  const references = new Uint32Array(pages.count);
+  let live = 0;
+  for (const { handle, table, fill } of sequences) {
+    live++;
+    const used = Math.ceil(mostFilled({ handle, table, fill }) / pageTokens);
+    holds(table.length >= used, () => `sequence ${handle} has ${table.length} pages for ${used} of tokens`);
+    table.forEach((page, index) => {
+      if (page === RELEASED) {
+        holds(
+          fill.every((n) => n >= (index + 1) * pageTokens),
+          () => `sequence ${handle} released page ${index}, which is not full`,
+        );
+        return;
+      }
+      holds(page >= 0 && page < pages.count, () => `sequence ${handle} has page ${page} of ${pages.count}`);
+      references[page]!++;
+      for (let layer = 0; layer < layers; layer++) {
+        const tokens = Math.min(pageTokens, Math.max(0, fill[layer]! - index * pageTokens));
+        holds(
+          written[page * layers + layer]! >= tokens,
+          () =>
+            `sequence ${handle}, page ${page}, layer ${layer}: ${tokens} tokens, ${written[page * layers + layer]} written`,
+        );
+      }
+      holds(
+        index < used || pages.references[page] === 1,
+        () => `sequence ${handle} shares reserved page ${page}`,
+      );
+    });
+  }
+  holds(live === sequences.count, () => `${sequences.count} sequences, counted ${live}`);
+  for (const { page } of prefixes.entries()) references[page]!++;
+
+  const free = pages.freeList;
+  holds(new Set(free).size === free.length, () => "the free list has a page twice");
+  for (const page of free) holds(references[page] === 0, () => `free page ${page} is in use`);
+  references.forEach((count, page) => {
+    holds(
+      count === pages.references[page],
+      () => `page ${page} has ${pages.references[page]} references, counted ${count}`,
+    );
+  });
+  const used = references.reduce((n, count) => n + (count > 0 ? 1 : 0), 0);
+  holds(
+    used + free.length === pages.count,
+    () => `${used} used and ${free.length} free of ${pages.count} pages`,
+  );
+  const { allocations, frees } = pages.counters;
+  holds(
+    allocations - frees === used,
+    () => `${allocations} allocations − ${frees} frees, but ${used} pages are used`,
+  );
+
+  const { u8 } = kernels.arena;
+  for (let page = 0; page < pages.count; page++) {
+    if (references[page] === 0) continue;
+    for (let layer = 0; layer < layers; layer++) {
+      const from = written[page * layers + layer]!;
+      for (const side of ["key", "value"] as const) {
+        const { offset, stride, headBytes } = layout.region(layer, side);
+        for (let head = 0; head < kvHeads; head++) {
+          const base = pages.pointer(page) + offset + head * headBytes;
+          const tail = u8.subarray(base + from * stride, base + headBytes);
+          holds(
+            tail.every((byte) => byte === 0),
+            () => `page ${page}, layer ${layer}, ${side}: bytes beyond token ${from} are not zero`,
+          );
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/** What a cache is made of, checked once. */
+import { assertInteger, assertOneOf } from "../core/check.js";
+import { assertSeed, type Seed } from "../core/random.js";
+import { SCALE_RULES, type ScaleRule } from "../core/scale.js";
+import type { NonFinitePolicy, Side } from "../formats/format.js";
+import { findFormat } from "../formats/registry.js";
+import type { Kernels } from "../kernels/kernels.js";
+import { createReferenceKernels } from "../kernels/reference.js";
+import { loadWasmSync } from "../kernels/wasm.js";
+import type { Geometry } from "./layout.js";
+
+export interface KvCacheOptions {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Query heads, a multiple of kvHeads, for `attend`; may be given there instead. */
+  readonly heads?: number;
+  /** Tokens per page. */
+  readonly pageTokens: number;
+  /** Most pages in use at a time. Memory is taken when a page is first used. */
+  readonly pages: number;
+  /** A format's name, or one per layer (see `listFormats`). */
+  readonly key: string | readonly string[];
+  readonly value: string | readonly string[];
+  /** Of rotations and sketches; the same for all layers. Default 0. */
+  readonly seed?: Seed;
+  /** "wasm" (default where the engine has WASM SIMD), "reference", or a backend whose memory is then shared. */
+  readonly backend?: "reference" | "wasm" | Kernels;
+  /** What to do with NaN, infinities and scales that do not fit. Default: reject. */
+  readonly nonFinite?: NonFinitePolicy;
+  /** Scale rules of our own formats. Default: by side, see ScaleRule. */
+  readonly keyScale?: ScaleRule;
+  readonly valueScale?: ScaleRule;
+}
+
+/** The same, complete, and plain data but for the backend: what a snapshot records. */
+export interface CacheConfig extends Geometry {
+  readonly heads: number | undefined;
+  readonly key: readonly string[];
+  readonly value: readonly string[];
+  readonly seed: bigint;
+  readonly nonFinite: NonFinitePolicy;
+  readonly keyScale: ScaleRule | undefined;
+  readonly valueScale: ScaleRule | undefined;
+}
+
+/** Options that give this configuration. */
+export const optionsOf = ({ heads, keyScale, valueScale, ...config }: CacheConfig): KvCacheOptions => ({
+  ...config,
+  ...(heads === undefined ? {} : { heads }),
+  ...(keyScale ? { keyScale } : {}),
+  ...(valueScale ? { valueScale } : {}),
+});
+
+/** Largest number of any of a geometry's parts. */
+const MOST = 1 << 24;
+
+/** @throws TypeError, RangeError, FormatError UNKNOWN_FORMAT. */
+export function checkOptions(options: KvCacheOptions): CacheConfig {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`"options" expected an object, got ${options === null ? "null" : typeof options}`);
+  const { layers, kvHeads, headDim, pageTokens, pages, seed = 0, nonFinite = "reject" } = options;
+  assertInteger(layers, "layers", 1, 4096);
+  assertInteger(kvHeads, "kvHeads", 1, 65536);
+  assertInteger(headDim, "headDim", 1, 65536);
+  if (options.heads !== undefined) assertHeads(options.heads, kvHeads);
+  assertInteger(pageTokens, "pageTokens", 1, 65536);
+  assertInteger(pages, "pages", 1, MOST);
+  assertSeed(seed);
+  assertOneOf(nonFinite, "nonFinite", ["reject", "sanitize"]);
+  for (const name of ["keyScale", "valueScale"] as const)
+    if (options[name] !== undefined) assertOneOf(options[name], name, SCALE_RULES);
+  return {
+    layers,
+    kvHeads,
+    heads: options.heads,
+    headDim,
+    pageTokens,
+    pages,
+    key: formats(options.key, "key", layers, headDim),
+    value: formats(options.value, "value", layers, headDim),
+    seed: BigInt(seed),
+    nonFinite,
+    keyScale: options.keyScale,
+    valueScale: options.valueScale,
+  };
+}
+
+/** @throws TypeError, RangeError unless a multiple of kvHeads. */
+export function assertHeads(heads: unknown, kvHeads: number): asserts heads is number {
+  assertInteger(heads, "heads", kvHeads, 1 << 20);
+  if (heads % kvHeads !== 0) throw new RangeError(`"heads" expected a multiple of ${kvHeads}, got ${heads}`);
+}
+
+function formats(given: unknown, side: Side, layers: number, dim: number): readonly string[] {
+  const names = typeof given === "string" ? Array.from({ length: layers }, () => given) : given;
+  if (!Array.isArray(names))
+    throw new TypeError(`"${side}" expected a format's name or one per layer, got ${typeof given}`);
+  if (names.length !== layers)
+    throw new RangeError(`"${side}" expected ${layers} formats, one per layer, got ${names.length}`);
+  for (const name of names) {
+    const format = findFormat(name);
+    if (!format.supports(dim))
+      throw new RangeError(`"headDim" expected ${format.dims} for ${name}, got ${dim}`);
+  }
+  return [...names];
+}
+
+export function openBackend(backend: KvCacheOptions["backend"]): Kernels {
+  if (typeof backend === "object" && backend !== null) return backend;
+  assertOneOf(backend ?? "wasm", "backend", ["reference", "wasm"]);
+  return backend === "reference" ? createReferenceKernels() : loadWasmSync();
+}

@@ -1,0 +1,231 @@
+/**
+ * Which pages a sequence has, and when a page is copied: page tables over reference-counted pages. Knows tokens,
+ * layers and bytes, not vectors.
+ *
+ * A page with more than one reference is never written: whoever writes gets a copy of the tokens it can see, parent or
+ * child. `written` says how far each layer of a page was ever written, so that tokens a truncation forgot are wiped
+ * before their place is used again.
+ */
+import type { Arena } from "../kernels/arena.js";
+import { CacheError } from "./cache-error.js";
+import type { Geometry, PageLayout } from "./layout.js";
+import { Pages } from "./pages.js";
+import { leastFilled, mostFilled, RELEASED, type Sequence, Sequences } from "./sequences.js";
+
+/** Idle pages that may be taken back when the free ones do not suffice. */
+export interface Evictable {
+  idle(): number;
+  evictOne(): void;
+}
+
+const SIDES = ["key", "value"] as const;
+
+export class PageTables {
+  readonly pages: Pages;
+  readonly sequences: Sequences;
+  /** (pages, layers): tokens of a page that a layer has ever written. */
+  readonly written: Uint32Array;
+  forks = 0;
+  readonly #arena: Arena;
+  readonly #geometry: Geometry;
+  readonly #layout: PageLayout;
+  readonly #evictable: Evictable;
+
+  constructor(arena: Arena, geometry: Geometry, layout: PageLayout, evictable: Evictable) {
+    this.#arena = arena;
+    this.#geometry = geometry;
+    this.#layout = layout;
+    this.#evictable = evictable;
+    this.pages = new Pages(arena, geometry.pages, layout.pageBytes);
+    this.sequences = new Sequences(geometry.layers);
+    this.written = new Uint32Array(geometry.pages * geometry.layers);
+  }
+
+  /** Pages that hold tokens of the sequence; the rest of its table is reserved. */
+  usedPages(sequence: Sequence): number {
+    return Math.ceil(mostFilled(sequence) / this.#geometry.pageTokens);
+  }
+
+  /** Pages that appending `tokens` tokens takes: to `layer`, or to every layer. Copies of shared pages included. */
+  needed(sequence: Sequence, tokens: number, layer?: number): number {
+    let needed = 0;
+    this.#eachMissing(sequence, tokens, layer, () => needed++);
+    return needed;
+  }
+
+  /** @throws CacheError OUT_OF_PAGES. */
+  assertAvailable(needed: number): void {
+    const { freeCount } = this.pages;
+    if (needed <= freeCount) return;
+    const available = freeCount + this.#evictable.idle();
+    if (needed <= available) return;
+    throw new CacheError("OUT_OF_PAGES", `needs ${needed} pages, ${available} are available`, {
+      needed,
+      available,
+    });
+  }
+
+  /** Gives the sequence pages of its own wherever `tokens` more tokens will be written. All or nothing. */
+  makeRoom(sequence: Sequence, tokens: number, layer?: number): void {
+    const needed = this.needed(sequence, tokens, layer);
+    if (needed === 0) return;
+    this.#secure(needed);
+    this.#eachMissing(sequence, tokens, layer, (index) => {
+      if (index < sequence.table.length) this.#copyPage(sequence, index);
+      else sequence.table.push(this.#blank());
+    });
+  }
+
+  /** Visits, in order, the indices of pages that are shared or not there and would be written. */
+  #eachMissing(
+    sequence: Sequence,
+    tokens: number,
+    layer: number | undefined,
+    visit: (index: number) => void,
+  ): void {
+    if (tokens === 0) return;
+    const { pageTokens } = this.#geometry;
+    const { table, fill } = sequence;
+    const from = layer === undefined ? leastFilled(sequence) : fill[layer]!;
+    const to = (layer === undefined ? mostFilled(sequence) : from) + tokens;
+    const last = Math.ceil(to / pageTokens);
+    const had = table.length;
+    for (let index = Math.floor(from / pageTokens); index < last; index++) {
+      if (index >= had) visit(index);
+      else if (this.pages.references[table[index]!]! > 1 && this.#writes(sequence, index, tokens, layer))
+        visit(index);
+    }
+  }
+
+  #writes(sequence: Sequence, index: number, tokens: number, layer: number | undefined): boolean {
+    if (layer !== undefined) return true;
+    const { pageTokens } = this.#geometry;
+    return sequence.fill.some((n) => n < (index + 1) * pageTokens && n + tokens > index * pageTokens);
+  }
+
+  #blank(): number {
+    const page = this.pages.take();
+    const { layers } = this.#geometry;
+    this.written.fill(0, page * layers, (page + 1) * layers);
+    return page;
+  }
+
+  #copyPage(sequence: Sequence, index: number): void {
+    const { layers, kvHeads, pageTokens } = this.#geometry;
+    const from = sequence.table[index]!;
+    const to = this.#blank();
+    const { u8 } = this.#arena;
+    for (let layer = 0; layer < layers; layer++) {
+      const tokens = Math.min(pageTokens, Math.max(0, sequence.fill[layer]! - index * pageTokens));
+      this.written[to * layers + layer] = tokens;
+      for (const side of SIDES) {
+        const { offset, stride, headBytes } = this.#layout.region(layer, side);
+        for (let head = 0; head < kvHeads; head++) {
+          const at = offset + head * headBytes;
+          const source = this.pages.pointer(from) + at;
+          u8.copyWithin(this.pages.pointer(to) + at, source, source + tokens * stride);
+        }
+      }
+    }
+    sequence.table[index] = to;
+    this.pages.release(from);
+    this.pages.counters.copies++;
+  }
+
+  /** Wipes what a layer of a page holds from token `at` on, before tokens up to `end` are written there. */
+  claim(page: number, layer: number, at: number, end: number): void {
+    const { layers, kvHeads } = this.#geometry;
+    const slot = page * layers + layer;
+    const stale = this.written[slot]!;
+    if (stale > at) {
+      for (const side of SIDES) {
+        const { offset, stride, headBytes } = this.#layout.region(layer, side);
+        for (let head = 0; head < kvHeads; head++) {
+          const base = this.pages.pointer(page) + offset + head * headBytes;
+          this.#arena.u8.fill(0, base + at * stride, base + stale * stride);
+        }
+      }
+    }
+    this.written[slot] = end;
+  }
+
+  fork(parent: Sequence): Sequence {
+    const used = this.usedPages(parent);
+    const child = this.sequences.create();
+    child.fill.set(parent.fill);
+    child.table = parent.table.slice(0, used);
+    for (const page of child.table) if (page !== RELEASED) this.pages.retain(page);
+    this.forks++;
+    return child;
+  }
+
+  /** A new sequence with blank pages where `present`. @throws CacheError OUT_OF_PAGES. */
+  adoptBlank(present: readonly boolean[]): Sequence {
+    this.#secure(present.filter(Boolean).length);
+    const sequence = this.sequences.create();
+    for (const there of present) sequence.table.push(there ? this.#blank() : RELEASED);
+    return sequence;
+  }
+
+  /** Frees idle pages until `needed` are free. Nothing has changed when it throws. */
+  #secure(needed: number): void {
+    this.assertAvailable(needed);
+    while (this.pages.freeCount < needed) this.#evictable.evictOne();
+    this.pages.prepare(needed);
+  }
+
+  /** A new sequence of `tokens` tokens in these pages, which it shares. */
+  adopt(pages: readonly number[], tokens: number): Sequence {
+    const sequence = this.sequences.create();
+    sequence.table = [...pages];
+    sequence.fill.fill(tokens);
+    for (const page of pages) this.pages.retain(page);
+    return sequence;
+  }
+
+  /** Forgets tokens from `length` on in every layer. Reserved pages stay. @throws CacheError INVALID_POSITION. */
+  truncate(sequence: Sequence, length: number): void {
+    const { pageTokens } = this.#geometry;
+    const tokens = leastFilled(sequence);
+    if (length > tokens)
+      throw new CacheError(
+        "INVALID_POSITION",
+        `"length" expected at most the ${tokens} tokens there are, got ${length}`,
+      );
+    if (length % pageTokens !== 0 && sequence.table[Math.floor(length / pageTokens)] === RELEASED)
+      throw new CacheError(
+        "INVALID_POSITION",
+        `"length" expected a token that is still there, ${length} was released by the window`,
+      );
+    const used = this.usedPages(sequence);
+    const keep = Math.ceil(length / pageTokens);
+    for (let index = used - 1; index >= keep; index--) this.#release(sequence.table[index]!);
+    sequence.table.splice(keep, used - keep);
+    for (let layer = 0; layer < sequence.fill.length; layer++)
+      sequence.fill[layer] = Math.min(sequence.fill[layer]!, length);
+  }
+
+  /** Releases the pages that hold only tokens from `sinks` on and before the last `window`. How many. */
+  slide(sequence: Sequence, window: number, sinks: number): number {
+    const { pageTokens } = this.#geometry;
+    const last = Math.floor(Math.max(0, leastFilled(sequence) - window) / pageTokens);
+    let released = 0;
+    for (let index = last - 1; index >= Math.ceil(sinks / pageTokens); index--) {
+      const page = sequence.table[index]!;
+      if (page === RELEASED) continue;
+      this.#release(page);
+      sequence.table[index] = RELEASED;
+      released++;
+    }
+    return released;
+  }
+
+  free(sequence: Sequence): void {
+    for (let index = sequence.table.length - 1; index >= 0; index--) this.#release(sequence.table[index]!);
+    this.sequences.remove(sequence);
+  }
+
+  #release(page: number): void {
+    if (page !== RELEASED) this.pages.release(page);
+  }
+}

@@ -1,0 +1,52 @@
+import type { TokenRuns } from "../attention/attend.js";
+import type { SideCodec } from "../attention/side-codec.js";
+import type { Region } from "./layout.js";
+import type { CacheParts } from "./parts.js";
+import { RELEASED, type Sequence } from "./sequences.js";
+
+/**
+ * A layer of a sequence as attention reads it: the pages in place, one run per page and head. One object is opened
+ * again for every call, so that nothing is allocated. Tokens that are kept otherwise than packed (the first ones or
+ * the last ones in halves) would be runs with codecs of their own.
+ */
+export class PagedRuns implements TokenRuns {
+  keyPointer = 0;
+  valuePointer = 0;
+  tokens = 0;
+  key!: SideCodec;
+  value!: SideCodec;
+  readonly #parts: CacheParts;
+  readonly #keys: readonly SideCodec[];
+  readonly #values: readonly SideCodec[];
+  #sequence!: Sequence;
+  #keyRegion!: Region;
+  #valueRegion!: Region;
+
+  constructor(parts: CacheParts, keys: readonly SideCodec[], values: readonly SideCodec[]) {
+    this.#parts = parts;
+    this.#keys = keys;
+    this.#values = values;
+  }
+
+  open(sequence: Sequence, layer: number): void {
+    this.#sequence = sequence;
+    this.tokens = sequence.fill[layer]!;
+    this.key = this.#keys[layer]!;
+    this.value = this.#values[layer]!;
+    this.#keyRegion = this.#parts.layout.region(layer, "key");
+    this.#valueRegion = this.#parts.layout.region(layer, "value");
+  }
+
+  seek(position: number, head: number): number {
+    const { pageTokens } = this.#parts.config;
+    const at = position % pageTokens;
+    const page = this.#sequence.table[(position - at) / pageTokens]!;
+    if (page === RELEASED) return at - pageTokens;
+    const base = this.#parts.tables.pages.pointer(page);
+    const key = this.#keyRegion;
+    const value = this.#valueRegion;
+    this.keyPointer = base + key.offset + head * key.headBytes + at * key.stride;
+    this.valuePointer = base + value.offset + head * value.headBytes + at * value.stride;
+    return pageTokens - at;
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * A cache, or one sequence, as bytes: one msgpack array and behind it the SHA-256 of that array as a msgpack bin.
+ *
+ *   0 "turboquant-kv/cache"          6 free slots, a stack
+ *   1 version                        7 free pages, a stack: u32 little-endian, bin
+ *   2 configuration                  8 kept prefixes: [hash, parent, page, tokens (u32, bin), used]
+ *   3 "cache" or "sequence"          9 clock
+ *   4 sequences: [handle, fill       10 counters
+ *     per layer, table]              11 pages: [index, tokens per layer, SHA-256, bytes], by index
+ *   5 generation of each slot
+ *
+ * Equal caches give equal bytes: tokens that were forgotten are saved as zeros. One sequence is saved as the only one
+ * of a cache of the same size, its pages numbered in its own order.
+ *
+ * Reading checks the checksum of the whole, which covers every byte, then every number against every other; only then
+ * is memory taken, and for no more pages than the file has.
+ */
+import { decode, encode } from "@msgpack/msgpack";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { CacheError } from "./cache-error.js";
+import type { CacheParts } from "./parts.js";
+import { RELEASED, type Sequence } from "./sequences.js";
+import {
+  equal,
+  MAGIC,
+  parseSnapshot,
+  type RestoreOptions,
+  type SavedCache,
+  SNAPSHOT_VERSION,
+} from "./snapshot-fields.js";
+
+/** bin 8 of 32 bytes. */
+const TRAILER = [0xc4, 32] as const;
+
+export function saveSnapshot(parts: CacheParts, only?: Sequence): Uint8Array {
+  const { config, tables, prefixes, encoder } = parts;
+  const { pages, sequences } = tables;
+  const body = only ? oneSequence(parts, only) : wholeCache(parts);
+  const { heads, layers, kvHeads, headDim, pageTokens, key, value, seed, nonFinite, keyScale, valueScale } =
+    config;
+  const geometry = [layers, kvHeads, heads ?? 0, headDim, pageTokens, config.pages];
+  const counters = only
+    ? [body.pages.length, 0, 0, 0, 0, 0, 0, 0, 0]
+    : [
+        pages.counters.allocations,
+        pages.counters.frees,
+        pages.counters.copies,
+        tables.forks,
+        prefixes.counters.hits,
+        prefixes.counters.misses,
+        prefixes.counters.evictions,
+        encoder.counts.nonFinite,
+        encoder.counts.overflow,
+      ];
+  const slots = only ? { generations: [0], free: [] } : sequences.save();
+  const payload = encode([
+    MAGIC,
+    SNAPSHOT_VERSION,
+    [...geometry, key, value, String(seed), nonFinite, keyScale ?? "", valueScale ?? ""],
+    only ? "sequence" : "cache",
+    body.sequences,
+    slots.generations,
+    slots.free,
+    words(body.free),
+    only ? [] : prefixes.entries().map((e) => [e.hash, e.parent, e.page, words(e.tokens), e.used]),
+    only ? 0 : prefixes.clock,
+    counters,
+    body.pages.map(([index, page, fill]) => {
+      const bytes = visibleBytes(parts, page, fill);
+      return [index, fill, sha256(bytes), bytes];
+    }),
+  ]);
+  const out = new Uint8Array(payload.length + 34);
+  out.set(payload);
+  out.set(TRAILER, payload.length);
+  out.set(sha256(payload), payload.length + 2);
+  return out;
+}
+
+type SavedTables = {
+  sequences: [number, number[], number[]][];
+  free: Uint32Array;
+  /** Index in the snapshot, page of the cache, tokens per layer that anyone can see. */
+  pages: [number, number, number[]][];
+};
+
+function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
+  const fills = new Map<number, number[]>();
+  const see = (page: number, tokens: (layer: number) => number): void => {
+    const fill = fills.get(page) ?? Array.from({ length: config.layers }, () => 0);
+    for (let layer = 0; layer < fill.length; layer++) fill[layer] = Math.max(fill[layer]!, tokens(layer));
+    fills.set(page, fill);
+  };
+  const sequences: SavedTables["sequences"] = [];
+  for (const { handle, fill, table } of tables.sequences) {
+    sequences.push([handle, [...fill], [...table]]);
+    table.forEach((page, index) => {
+      if (page !== RELEASED) see(page, (layer) => tokensOn(fill[layer]!, index, config.pageTokens));
+    });
+  }
+  for (const { page } of prefixes.entries()) see(page, () => config.pageTokens);
+  const pages = [...fills]
+    .sort(([a], [b]) => a - b)
+    .map(([page, fill]) => [page, page, fill] as [number, number, number[]]);
+  return { sequences, free: tables.pages.freeList, pages };
+}
+
+function oneSequence({ config }: CacheParts, { fill, table }: Sequence): SavedTables {
+  const pages: SavedTables["pages"] = [];
+  const renumbered = table.map((page, index) => {
+    if (page === RELEASED) return RELEASED;
+    const tokens = Array.from(fill, (n) => tokensOn(n, index, config.pageTokens));
+    return pages.push([pages.length, page, tokens]) - 1;
+  });
+  const free = Uint32Array.from({ length: config.pages - pages.length }, (_, i) => config.pages - 1 - i);
+  return { sequences: [[0, [...fill], renumbered]], free, pages };
+}
+
+const tokensOn = (fill: number, index: number, pageTokens: number): number =>
+  Math.min(pageTokens, Math.max(0, fill - index * pageTokens));
+
+/** A page's bytes with zeros where nobody can see tokens; nothing for a page without tokens. */
+function visibleBytes(
+  { config, layout, tables, kernels }: CacheParts,
+  page: number,
+  fill: readonly number[],
+): Uint8Array {
+  if (fill.every((tokens) => tokens === 0)) return new Uint8Array(0);
+  const bytes = kernels.arena.bytes(tables.pages.pointer(page), layout.pageBytes).slice();
+  fill.forEach((tokens, layer) => {
+    for (const side of ["key", "value"] as const) {
+      const { offset, stride, headBytes } = layout.region(layer, side);
+      for (let head = 0; head < config.kvHeads; head++)
+        bytes.fill(0, offset + head * headBytes + tokens * stride, offset + (head + 1) * headBytes);
+    }
+  });
+  return bytes;
+}
+
+function words(values: Uint32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const view = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) view.setUint32(4 * i, value, true);
+  return bytes;
+}
+
+const corrupt = (where: string, cause?: unknown): CacheError =>
+  new CacheError("CORRUPT_SNAPSHOT", `snapshot: ${where}`, { cause });
+
+/** @throws CacheError CORRUPT_SNAPSHOT, SNAPSHOT_VERSION; TypeError; RangeError above `maxBytes`. */
+export function readSnapshot(bytes: Uint8Array, options: RestoreOptions): SavedCache {
+  if (!(bytes instanceof Uint8Array))
+    throw new TypeError(`"bytes" expected a Uint8Array, got ${typeof bytes}`);
+  const end = bytes.length - 34;
+  if (end < 0) throw corrupt(`expected at least 34 bytes, got ${bytes.length}`);
+  const payload = bytes.subarray(0, end);
+  const sum = bytes.subarray(end + 2);
+  const whole = bytes[end] === TRAILER[0] && bytes[end + 1] === TRAILER[1] && equal(sha256(payload), sum);
+  if (!whole) throw corrupt(`checksum of the whole differs; ${whereBroken(payload)}`);
+  let fields: unknown;
+  try {
+    fields = unpack(payload);
+  } catch (error) {
+    throw corrupt("expected one msgpack array", error);
+  }
+  return parseSnapshot(fields, options);
+}
+
+/** No length in the file can ask for more than the file is long. */
+const unpack = (payload: Uint8Array): unknown =>
+  decode(payload, {
+    maxStrLength: payload.length,
+    maxBinLength: payload.length,
+    maxArrayLength: payload.length,
+    maxMapLength: 0,
+    maxExtLength: 0,
+  });
+
+/** Which page differs from its own checksum, if that is what is broken. */
+function whereBroken(payload: Uint8Array): string {
+  try {
+    const pages = (unpack(payload) as unknown[])[11] as [number, unknown, Uint8Array, Uint8Array][];
+    const broken = pages.find(([, , sum, bytes]) => !equal(sha256(bytes), sum));
+    return broken
+      ? `page ${broken[0]} does not have its checksum`
+      : "the pages are whole, the tables are not";
+  } catch {
+    return `the ${payload.length} bytes are no snapshot any more (cut short, or its structure is broken)`;
+  }
+}

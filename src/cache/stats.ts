@@ -1,0 +1,104 @@
+/** Exact bytes, pages and counters of a cache. Nothing that is stored goes uncounted. */
+import type { CacheParts } from "./parts.js";
+import { leastFilled, RELEASED } from "./sequences.js";
+
+export interface CacheStats {
+  readonly sequences: number;
+  /** Tokens of all sequences, counted once per sequence. */
+  readonly tokens: number;
+  readonly pages: {
+    readonly total: number;
+    readonly free: number;
+    readonly used: number;
+    /** Used by kept prefixes alone: free to take where needed. */
+    readonly idle: number;
+    /** Used, with more than one reference. */
+    readonly shared: number;
+    /** Of sequences, without tokens yet. */
+    readonly reserved: number;
+  };
+  readonly bytes: {
+    readonly page: number;
+    /** One token in all layers, without a page's padding. */
+    readonly token: number;
+    /** Pages in use. */
+    readonly physical: number;
+    /** Pages that have memory, in use or free again. */
+    readonly resident: number;
+    /** What sequences would hold without sharing: the pages of their tables. */
+    readonly logical: number;
+    readonly reserved: number;
+    /** Tables, references, prefixes, and the working space of codecs and attention. */
+    readonly metadata: number;
+  };
+  /** Bytes of the same tokens as f16 and f32 over bytes of a token. */
+  readonly compression: { readonly f16: number; readonly f32: number };
+  readonly counters: {
+    readonly allocations: number;
+    readonly frees: number;
+    readonly copies: number;
+    readonly forks: number;
+    readonly evictions: number;
+    readonly prefixHits: number;
+    readonly prefixMisses: number;
+    readonly prefixes: number;
+  };
+}
+
+/** Bytes of an entry of a page table (a JavaScript number), of a kept prefix (hashes as text, object) per page. */
+const ENTRY_BYTES = 8;
+const PREFIX_BYTES = 400;
+
+export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheParts): CacheStats {
+  const { pages, sequences } = tables;
+  const { layers, kvHeads, headDim, pageTokens } = config;
+  let tokens = 0;
+  let entries = 0;
+  let reserved = 0;
+  let count = 0;
+  for (const sequence of sequences) {
+    count++;
+    tokens += leastFilled(sequence);
+    entries += sequence.table.filter((page) => page !== RELEASED).length;
+    reserved += sequence.table.length - tables.usedPages(sequence);
+  }
+  const resident = pages.residentCount * layout.pageBytes;
+  const arena = kernels.arena.usedBytes - pages.residentCount * Math.ceil(layout.pageBytes / 16) * 16;
+  const perPage = 12 + 4 * layers;
+  const values = 2 * layers * kvHeads * headDim;
+  return {
+    sequences: count,
+    tokens,
+    pages: {
+      total: pages.count,
+      free: pages.freeCount,
+      used: pages.usedCount,
+      idle: prefixes.idle(),
+      shared: pages.references.reduce((n, references) => n + (references > 1 ? 1 : 0), 0),
+      reserved,
+    },
+    bytes: {
+      page: layout.pageBytes,
+      token: layout.tokenBytes,
+      physical: pages.usedCount * layout.pageBytes,
+      resident,
+      logical: entries * layout.pageBytes,
+      reserved: reserved * layout.pageBytes,
+      metadata:
+        arena +
+        pages.count * perPage +
+        ENTRY_BYTES * entries +
+        count * 4 * layers +
+        prefixes.size * (PREFIX_BYTES + 4 * pageTokens),
+    },
+    compression: { f16: (2 * values) / layout.tokenBytes, f32: (4 * values) / layout.tokenBytes },
+    counters: {
+      ...pages.counters,
+      forks: tables.forks,
+      evictions: prefixes.counters.evictions,
+      prefixHits: prefixes.counters.hits,
+      prefixMisses: prefixes.counters.misses,
+      prefixes: prefixes.size,
+    },
+  };
+}
