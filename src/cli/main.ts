@@ -7,6 +7,7 @@ import * as codebook from "./codebook.js";
 import * as decode from "./decode.js";
 import * as dflash from "./dflash.js";
 import * as encode from "./encode.js";
+import * as evaluate from "./eval.js";
 import { run } from "./exit.js";
 import * as formats from "./formats.js";
 import * as memory from "./memory.js";
@@ -33,7 +34,7 @@ Examples:
   $ turboquant encode --format turbo4 --dim 128 keys.f32 keys.t4`,
   );
 
-for (const command of [report, formats, encode, decode, codebook, selftest, record])
+for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate])
   command.register(program);
 for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 

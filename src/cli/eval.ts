@@ -1,0 +1,132 @@
+/** `turboquant eval`: what compressed caches cost a language model, measured on a text. */
+import { readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import Table from "cli-table3";
+import type { Command } from "commander";
+import type { EvalResult } from "../model/eval-pairs.js";
+import { UsageError } from "./exit.js";
+import { integer } from "./options.js";
+import { Progress } from "./progress.js";
+
+interface Options {
+  readonly model: string;
+  readonly text: string;
+  readonly ctx: number;
+  readonly chunks: number;
+  readonly kv: readonly string[];
+  readonly baseline: string;
+  readonly seed: number;
+  readonly threads: number;
+  readonly tokenizer?: string;
+  readonly checkpoint?: string;
+  readonly json?: boolean;
+}
+
+const list = (text: string): string[] => text.split(",").map((name) => name.trim());
+const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+
+function table(results: readonly EvalResult[]): string {
+  const table = new Table({
+    head: [
+      "K/V",
+      "bytes/\ntoken",
+      "perplexity",
+      "ratio",
+      "KLD\nmean",
+      "KLD\n99 %",
+      "KLD\n99.9 %",
+      "same\ntop",
+    ],
+    colAligns: ["left", ...Array.from({ length: 7 }, () => "right" as const)],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const r of results)
+    table.push([
+      r.kv,
+      String(r.bytesPerToken),
+      `${r.ppl.toFixed(3)} ± ${r.pplSe.toFixed(3)}`,
+      `${r.ratio.toFixed(4)} ± ${r.ratioSe.toFixed(4)}`,
+      r.kld.toPrecision(3),
+      r.kld99.toPrecision(3),
+      r.kld999.toPrecision(3),
+      percent(r.sameTop),
+    ]);
+  return table.toString();
+}
+
+async function run(options: Options): Promise<void> {
+  // Loaded here: the other commands need neither the kernels nor the tokenizers.
+  const { openModel } = await import("../model/open-model.js");
+  const { evaluatePairs } = await import("../model/eval-pairs.js");
+  if (options.ctx < 2 || options.chunks < 1)
+    throw new UsageError("--ctx expected at least 2, --chunks at least 1");
+  const { threads, tokenizer: tokenizerPath } = options;
+  const model = await openModel(options.model, {
+    threads,
+    ...(tokenizerPath ? { tokenizer: tokenizerPath } : {}),
+  });
+  const progress = new Progress();
+  try {
+    const { tokenizer, transformer } = model;
+    const tokens = tokenizer.encode(await readFile(options.text, "utf8"), { bos: false });
+    const chunks = Math.min(options.chunks, Math.floor(tokens.length / options.ctx));
+    if (chunks === 0)
+      throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
+    const bos = tokenizer.addsBos ? tokenizer.bos : undefined;
+    const { results, scored } = await evaluatePairs(transformer, {
+      plan: { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) },
+      kv: options.kv,
+      baseline: options.baseline,
+      seed: options.seed,
+      about: [basename(options.model), model.fileBytes],
+      ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
+      onProgress: (p) => {
+        const left = Math.ceil(p.secondsLeft);
+        progress.update(p.tokens, p.totalTokens, `${p.tokensPerSecond.toFixed(0)} tokens/s, ${left} s left`);
+      },
+    });
+    progress.clear();
+    const report = {
+      model: basename(options.model),
+      text: basename(options.text),
+      ctx: options.ctx,
+      chunks,
+      scored,
+      baseline: options.baseline,
+      results,
+    };
+    if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else
+      process.stdout.write(
+        `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${table(results)}\n`,
+      );
+    if (options.checkpoint) await rm(options.checkpoint, { force: true });
+  } finally {
+    progress.clear();
+    await model.close();
+  }
+}
+
+export function register(program: Command): void {
+  program
+    .command("eval")
+    .description(
+      "perplexity and divergence of a model whose cache is compressed, against an uncompressed one",
+    )
+    .requiredOption("--model <file>", "GGUF, or llama2.c's .bin (with --tokenizer)")
+    .requiredOption("--text <file>", "UTF-8 text")
+    .option("--ctx <n>", "tokens of a chunk; the second half is scored", integer, 512)
+    .option("--chunks <n>", "chunks, each from an empty cache", integer, 8)
+    .option("--kv <list>", "formats, or key/value pairs of them: turbo4,q8_0/turbo3", list, [
+      "q8_0",
+      "turbo4",
+      "turbo3",
+    ])
+    .option("--baseline <kv>", "what they are compared with", "f16")
+    .option("--seed <n>", "seed of the rotations", integer, 0)
+    .option("--threads <n>", "threads that compute", integer, 1)
+    .option("--tokenizer <file>", "llama2.c's tokenizer file")
+    .option("--checkpoint <file>", "keep finished chunks there, and go on from it after a stop")
+    .option("--json", "machine-readable output")
+    .action(run);
+}

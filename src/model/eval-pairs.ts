@@ -1,0 +1,58 @@
+/** An evaluation of K/V pairs by name, each in a {@link KvCache} of its own; resumable. */
+import { CacheKv } from "./cache-kv.js";
+import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
+import { kvPair } from "./kv-pair.js";
+import { type EvalPlan, type EvalProgress, type EvalSummary, evaluate, summarise } from "./perplexity.js";
+import type { Transformer } from "./transformer.js";
+
+export interface PairsRequest {
+  readonly plan: EvalPlan;
+  /** Names of pairs: kv-pair.ts. */
+  readonly kv: readonly string[];
+  readonly baseline: string;
+  /** Of the rotations. */
+  readonly seed: number;
+  /** What else the numbers depend on (the model's name and size), for the checkpoint. */
+  readonly about: readonly (string | number)[];
+  readonly checkpoint?: string;
+  readonly onProgress?: (progress: EvalProgress) => void;
+}
+
+export interface EvalResult extends EvalSummary {
+  readonly kv: string;
+  /** Bytes of one more token, in all layers. */
+  readonly bytesPerToken: number;
+  /** Bytes that do not grow with the tokens. */
+  readonly fixedBytes: number;
+}
+
+/** @throws FormatError UNKNOWN_FORMAT for a pair, BAD_FILE for a checkpoint; RangeError for a plan. */
+export async function evaluatePairs(
+  transformer: Transformer,
+  request: PairsRequest,
+): Promise<{ readonly scored: number; readonly results: readonly EvalResult[] }> {
+  const { plan, seed, checkpoint } = request;
+  const names = [...new Set(request.kv)];
+  const open = (name: string): CacheKv => {
+    const { key, value } = kvPair(name);
+    return new CacheKv(transformer.kvShape, plan.context, { key, value, seed });
+  };
+  const baseline = open(request.baseline);
+  const contenders = names.map((name) => ({ name, kv: open(name) }));
+  const key = evalKey(plan, names, [request.baseline, seed, ...request.about]);
+  const kept = checkpoint === undefined ? undefined : await loadEval(checkpoint, key, plan, names);
+  const state = await evaluate(transformer, baseline, contenders, plan, {
+    ...(kept ? { state: kept } : {}),
+    ...(request.onProgress ? { onProgress: request.onProgress } : {}),
+    ...(checkpoint === undefined ? {} : { onChunk: (done) => saveEval(checkpoint, key, done) }),
+  });
+  const results = contenders.map(({ name, kv }) => ({
+    kv: name,
+    ...summarise(state.contenders.get(name)!, state.baseline),
+    bytesPerToken: kv.bytesPerToken,
+    fixedBytes: 0,
+  }));
+  for (const { kv } of contenders) kv.dispose();
+  baseline.dispose();
+  return { scored: state.baseline.logProb.length, results };
+}

@@ -1,0 +1,61 @@
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { HOUND_TEXT, NOVELS_MODEL } from "../model/novels.js";
+import { turboquant } from "./run.js";
+
+const dir = mkdtempSync(join(tmpdir(), "turboquant-model-"));
+const shipped = ["--model", NOVELS_MODEL, "--text", HOUND_TEXT];
+
+test("eval: the report's fields, its bytes, the order of losses, and a table of the same", () => {
+  const checkpoint = join(dir, "state");
+  const args = ["eval", ...shipped, "--ctx", "64", "--chunks", "2", "--kv", "q8_0,turbo2/turbo3,f16"];
+  const { status, stdout } = turboquant([...args, "--json", "--checkpoint", checkpoint]);
+  expect(status).toBe(0);
+  expect(existsSync(checkpoint)).toBe(false); // finished: nothing to go on from
+  const report = JSON.parse(stdout.toString());
+  expect(report).toMatchObject({
+    model: "novels3M-f16.gguf",
+    text: "hound_20000.txt",
+    ctx: 64,
+    chunks: 2,
+    scored: 62,
+    baseline: "f16",
+  });
+  const [q8, turbo, f16] = report.results;
+  expect(q8).toMatchObject({ kv: "q8_0", bytesPerToken: 4 * 2 * 2 * 68, fixedBytes: 0 });
+  expect(turbo).toMatchObject({ kv: "turbo2/turbo3", bytesPerToken: 4 * 2 * (18 + 26) });
+  expect(f16).toMatchObject({
+    kv: "f16",
+    ratio: 1,
+    kld: 0,
+    kld99: 0,
+    kld999: 0,
+    sameTop: 1,
+    bytesPerToken: 2048,
+  });
+  expect(turbo.kld).toBeGreaterThan(10 * q8.kld);
+  const table = turboquant(args).stdout.toString();
+  for (const { ppl } of report.results) expect(table).toContain(`${ppl.toFixed(3)} ±`);
+});
+
+test("wrong use is exit 2, bad data exit 1, one line each", () => {
+  const bad = join(dir, "bad.gguf");
+  writeFileSync(bad, "GGUF");
+  for (const [args, expected] of [
+    [["eval", ...shipped, "--kv", "turbo9"], 2],
+    [["eval", ...shipped, "--ctx", "100000"], 2],
+    [["eval", ...shipped, "--ctx", "1"], 2],
+    [["eval", "--text", HOUND_TEXT], 2],
+    [["eval", "--model", bad, "--text", HOUND_TEXT], 1],
+    [["eval", "--model", join(dir, "none"), "--text", HOUND_TEXT], 1],
+    [["record", ...shipped, "--tokens", "5..2", "-o", join(dir, "x")], 2],
+    [["record", ...shipped, "--layers", "9", "--tokens", "0..9", "-o", join(dir, "x")], 2],
+    [["record", ...shipped, "--tokens", "0..9", "-o", join(dir, "none", "x")], 1],
+  ] as const) {
+    const { status, stderr } = turboquant([...args]);
+    expect([status, stderr.toString().trim().split("\n").length], args.join(" ")).toEqual([expected, 1]);
+  }
+  expect(existsSync(join(dir, "x"))).toBe(false);
+});
