@@ -2,6 +2,7 @@
  * Planning: which level, how much context, with which flags. Everything but `detectHardware`, `readModelShape`
  * and `checkServer` is a pure function.
  */
+export { type CacheMemory, cacheMemory } from "./cache-memory.js";
 export { type CheckOptions, checkPrompts, checkServer, type ServerCheck } from "./check-server.js";
 export { detectHardware, type Probe, thisMachine } from "./detect.js";
 export {
