@@ -15,7 +15,7 @@ export async function run(program: Command, argv: readonly string[]): Promise<vo
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride();
     command.configureOutput({ outputError: (text, write) => write(oneLine(text)) });
   }
@@ -37,3 +37,8 @@ function exitCode(error: unknown): number {
 }
 
 const oneLine = (text: string): string => `${text.trim().split("\n")[0]}\n`;
+
+const withSubcommands = (command: Command): Command[] => [
+  command,
+  ...command.commands.flatMap((sub) => withSubcommands(sub as Command)),
+];

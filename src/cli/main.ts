@@ -17,6 +17,7 @@ import * as record from "./record.js";
 import * as report from "./report.js";
 import * as selftest from "./selftest.js";
 import * as serveConfig from "./serve-config.js";
+import * as verify from "./verify.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -34,7 +35,7 @@ Examples:
   $ turboquant encode --format turbo4 --dim 128 keys.f32 keys.t4`,
   );
 
-for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate])
+for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate, verify])
   command.register(program);
 for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 

@@ -1,0 +1,511 @@
+/**
+ * Stock quantisers (ggml, realizar, vLLM's values) with each part replaceable: how the scale is found, how values are
+ * rounded, how the scale is stored, where the codes lie. A fault replaces one part, a pair two.
+ */
+import { fromF16, toF16 } from "../core/float.js";
+import { getF32, putF32 } from "../core/little-endian.js";
+import type { Comparison } from "./compare-packed.js";
+import { FLIP_LIMIT, halfSteps, NOISE, truncatedHalf } from "./evidence.js";
+import { packingFaults, readCodes } from "./layouts.js";
+import { type Fault, type FirstDifference, pairId, ranked } from "./verdict.js";
+
+const { fround } = Math;
+
+export type Rounding = "away" | "truncate" | "even";
+
+/** Where a block's fields lie, and its rule. */
+export interface BlockModel {
+  readonly name: string;
+  readonly bits: number;
+  readonly size: number;
+  readonly bytes: number;
+  readonly kind: "amax" | "signed-max" | "affine";
+  /** amax: divisor and offset of codes; signed-max: −offset; affine: number of steps. */
+  readonly divisor: number;
+  readonly offset: number;
+  readonly scaleBytes: 2 | 4;
+  readonly scaleAt: number;
+  readonly minAt: number;
+  readonly layout: Int32Array;
+  compare(x: Float32Array, dim: number, ref: Uint8Array, packed: Uint8Array): Comparison;
+}
+
+/** One way to quantise a block. */
+export interface Quant {
+  readonly id?: string;
+  readonly note: string;
+  readonly rounding?: Rounding;
+  readonly divisor?: number;
+  readonly unsignedMax?: 1 | -1;
+  readonly roundedScale?: boolean;
+}
+
+export interface Codes {
+  readonly codes: Uint8Array;
+  readonly d: number;
+  readonly m: number;
+}
+
+const halves = (from: number, bits: 4 | 5): Int32Array =>
+  Int32Array.from({ length: 32 * bits }, (_, k) => {
+    const i = Math.floor(k / bits);
+    const b = k % bits;
+    if (b === 4) return 8 * (from - 4) + i;
+    return 8 * (from + (i % 16)) + 4 * (i >> 4) + b;
+  });
+
+const stream = (n: number, bits: number, from: number): Int32Array =>
+  Int32Array.from({ length: n * bits }, (_, k) => 8 * from + k);
+
+export function blockModel(format: string, side: "key" | "value", dim: number): BlockModel | undefined {
+  const make = (m: Omit<BlockModel, "compare" | "name">): BlockModel => {
+    const model: BlockModel = {
+      ...m,
+      name: format,
+      compare: (x, d, ref, packed) => compareBlocks(model, x, d, ref, packed),
+    };
+    return model;
+  };
+  const base = { size: 32, scaleBytes: 2 as const, scaleAt: 0, minAt: -1 };
+  switch (format) {
+    case "ggml/q8_0":
+      return make({
+        ...base,
+        bits: 8,
+        bytes: 34,
+        kind: "amax",
+        divisor: 127,
+        offset: 0,
+        layout: stream(32, 8, 2),
+      });
+    case "ggml/q4_0":
+      return make({
+        ...base,
+        bits: 4,
+        bytes: 18,
+        kind: "signed-max",
+        divisor: -8,
+        offset: 8,
+        layout: halves(2, 4),
+      });
+    case "ggml/q5_0":
+      return make({
+        ...base,
+        bits: 5,
+        bytes: 22,
+        kind: "signed-max",
+        divisor: -16,
+        offset: 16,
+        layout: halves(6, 5),
+      });
+    case "ggml/q4_1":
+      return make({
+        ...base,
+        bits: 4,
+        bytes: 20,
+        kind: "affine",
+        divisor: 15,
+        offset: 0,
+        minAt: 2,
+        layout: halves(4, 4),
+      });
+    case "ggml/q5_1":
+      return make({
+        ...base,
+        bits: 5,
+        bytes: 24,
+        kind: "affine",
+        divisor: 31,
+        offset: 0,
+        minAt: 2,
+        layout: halves(8, 5),
+      });
+    case "realizar/q8":
+      return make({
+        ...base,
+        scaleBytes: 4,
+        bits: 8,
+        bytes: 36,
+        kind: "amax",
+        divisor: 127,
+        offset: 0,
+        layout: stream(32, 8, 4),
+      });
+    case "realizar/q4":
+      return make({
+        ...base,
+        scaleBytes: 4,
+        bits: 4,
+        bytes: 20,
+        kind: "amax",
+        divisor: 7,
+        offset: 8,
+        layout: stream(32, 4, 4),
+      });
+  }
+  if (format.startsWith("vllm/") && side === "value") {
+    const bits = format === "vllm/3bit_nc" ? 3 : 4;
+    const codes = Math.ceil((dim * bits) / 8);
+    const key = format === "vllm/k8v4" ? dim : Math.ceil((dim * (format === "vllm/4bit_nc" ? 4 : 3)) / 8) + 2;
+    const pad = (key + codes + 4) & 1;
+    return make({
+      bits,
+      size: dim,
+      scaleBytes: 2,
+      bytes: codes + 4 + pad,
+      kind: "affine",
+      divisor: 2 ** bits - 1,
+      offset: 0,
+      scaleAt: codes,
+      minAt: codes + 2,
+      layout: stream(dim, bits, 0),
+    });
+  }
+  return undefined;
+}
+
+function round(v: number, how: Rounding): number {
+  if (how === "truncate") return Math.trunc(v);
+  if (how === "away") return v < 0 ? Math.ceil(v - 0.5) : Math.floor(v + 0.5);
+  const low = Math.floor(v);
+  const part = v - low;
+  return part > 0.5 || (part === 0.5 && low % 2 !== 0) ? low + 1 : low;
+}
+
+/** x[from …] → codes and scale, f32 as the engines do it. */
+export function quantizeBlock(m: BlockModel, x: Float32Array, from: number, q: Quant): Codes {
+  const { size, bits, kind } = m;
+  const codes = new Uint8Array(size);
+  const divisor = q.divisor ?? m.divisor;
+  const how = q.rounding ?? "away";
+  const top = 2 ** bits - 1;
+  const realizar = m.scaleBytes === 4;
+  const toStored = (d: number): number => (q.roundedScale && !realizar ? fromF16(toF16(d)) : d);
+  let amax = 0;
+  let signed = 0;
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = from; i < from + size; i++) {
+    const v = x[i]!;
+    if (Math.abs(v) > amax) {
+      amax = Math.abs(v);
+      signed = v;
+    }
+    if (v < min) min = v;
+    if (v > max) max = v;
+  }
+  if (kind === "affine") {
+    let d = fround(fround(max - min) / divisor);
+    if (m.name.startsWith("vllm")) d = Math.max(d, fround(1e-8));
+    const used = toStored(d);
+    const base = q.roundedScale ? fromF16(toF16(min)) : min;
+    const id = used !== 0 ? fround(1 / used) : 0;
+    for (let i = 0; i < size; i++) {
+      const t = m.name.startsWith("vllm")
+        ? fround(fround(x[from + i]! - base) / used)
+        : fround(fround(x[from + i]! - base) * id);
+      const v =
+        how === "truncate" ? Math.trunc(t) : how === "even" ? round(t, "even") : Math.trunc(fround(t + 0.5));
+      codes[i] = Math.max(0, Math.min(top, v || 0));
+    }
+    return { codes, d, m: min };
+  }
+  if (realizar && amax < fround(1e-10)) return { codes, d: 0, m: 0 };
+  let d =
+    kind === "amax"
+      ? fround(amax / divisor)
+      : fround((q.unsignedMax ? q.unsignedMax * amax : signed) / divisor);
+  const used = toStored(d);
+  if (q.roundedScale && kind === "amax" && realizar) d = used;
+  const id = used !== 0 ? fround(1 / used) : 0;
+  for (let i = 0; i < size; i++) {
+    const t = fround(x[from + i]! * id);
+    if (kind === "amax") {
+      const half = realizar && bits === 4 ? 8 : 128;
+      const low = realizar && bits === 8 ? -127 : -half;
+      codes[i] = (Math.max(low, Math.min(half - 1, round(t, how))) + m.offset) & top;
+    } else {
+      const v = how === "away" ? Math.trunc(fround(t + (m.offset + 0.5))) : round(t, how) + m.offset;
+      codes[i] = Math.max(0, Math.min(top, v || 0));
+    }
+  }
+  return { codes, d, m: 0 };
+}
+
+/** Ways to quantise wrongly. */
+export function quantFaults(m: BlockModel): Quant[] {
+  const out: Quant[] = [
+    { id: "quant-truncate", note: "codes truncated, not rounded", rounding: "truncate" },
+    { id: "quant-half-even", note: "halves rounded to even", rounding: "even" },
+    { id: "quant-rounded-scale", note: "codes chosen with the scale rounded to a half", roundedScale: true },
+  ];
+  if (m.kind === "signed-max")
+    out.push(
+      { id: "quant-unsigned-max", note: "scale from |max|, negative divisor", unsignedMax: 1 },
+      { id: "quant-unsigned-max", note: "scale from |max|, positive", unsignedMax: -1 },
+    );
+  const divisors = new Set<number>();
+  const base = Math.abs(m.divisor);
+  const sign = Math.sign(m.divisor);
+  for (const k of [
+    base + 1,
+    base - 1,
+    -(base + 1),
+    -(base - 1),
+    -base,
+    base * 2 + 1,
+    2 * base,
+    base + 0.5,
+    base - 0.5,
+    127,
+    128,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    255,
+    256,
+  ])
+    divisors.add(k * sign);
+  divisors.delete(m.divisor);
+  for (const divisor of divisors) {
+    if (m.kind !== "signed-max" && divisor < 0) continue;
+    out.push({ id: "quant-scale", note: `divided by ${divisor} in place of ${m.divisor}`, divisor });
+    if (m.kind === "signed-max" && divisor > 0)
+      out.push({ id: "quant-unsigned-max", note: `scale |max|/${divisor}`, unsignedMax: 1, divisor });
+  }
+  return out;
+}
+
+const truePacking = (m: BlockModel) => ({
+  id: "",
+  note: "",
+  layout: m.layout,
+  flip: 0,
+  mask: 2 ** m.bits - 1,
+  swapNorm: false,
+});
+
+export function packings(m: BlockModel) {
+  const shape = {
+    name: m.name,
+    bits: m.bits,
+    group: m.size,
+    groupBytes: m.bytes,
+    normAt: [m.scaleAt],
+    layout: m.layout,
+    normBytes: m.scaleBytes,
+  };
+  const faults = packingFaults(shape).filter(
+    (p) =>
+      p.id !== "pack-legacy-layout" &&
+      p.groupBytes === m.bytes &&
+      (m.bits !== 8 || p.id !== "pack-msb-first"),
+  );
+  if (m.bits === 5) {
+    const low = (f: (p: number) => number): Int32Array => m.layout.map((p, k) => (k % 5 === 4 ? p : f(p)));
+    const pairs = (fifth: boolean): Int32Array =>
+      m.layout.map((p, k) => {
+        const i = Math.floor(k / 5);
+        const b = k % 5;
+        if (b === 4) return fifth ? m.layout[5 * i + 4]! : p;
+        return 8 * (m.layout[0]! >> 3) + 8 * (i >> 1) + 4 * (i & 1) + b;
+      });
+    const common = { groupBytes: m.bytes, normAt: [m.scaleAt], flip: 0, mask: 31 };
+    faults.unshift(
+      { ...common, id: "pack-nibble-order", note: "high nibble first", layout: low((p) => p ^ 4) },
+      { ...common, id: "pack-interleaved", note: "elements 2i and 2i + 1 share a byte", layout: pairs(true) },
+      {
+        ...common,
+        id: "pack-bitplane-order",
+        note: "fifth bits in reversed order",
+        layout: m.layout.map((p, k) => (k % 5 === 4 ? 8 * (m.layout[4]! >> 3) + 31 - Math.floor(k / 5) : p)),
+      },
+      {
+        ...common,
+        id: "pack-msb-first",
+        note: "fifth bits most significant first in each byte",
+        layout: m.layout.map((p, k) => (k % 5 === 4 ? p ^ 7 : p)),
+      },
+      { ...common, id: "pack-plane-missing", note: "the fifth bits are empty", layout: m.layout, mask: 15 },
+      { ...common, id: "pack-inverted", note: "fifth bits complemented", layout: m.layout, flip: 16 },
+    );
+  }
+  if (m.bits === 4) {
+    const pairs = Int32Array.from(m.layout, (_, k) => 8 * (m.layout[0]! >> 3) + k);
+    const split = halves(m.layout[0]! >> 3, 4);
+    const other = m.layout[4] === m.layout[0]! + 4 ? split : pairs;
+    if (m.size === 32)
+      faults.unshift({
+        groupBytes: m.bytes,
+        normAt: [m.scaleAt],
+        flip: 0,
+        mask: 15,
+        id: "pack-interleaved",
+        note: "nibble partners of the other convention",
+        layout: other,
+      });
+  }
+  return [truePacking(m), ...faults.map((f) => ({ ...f, swapNorm: f.swapNorm ?? false }))];
+}
+
+export function writeBlock(
+  m: BlockModel,
+  c: Codes,
+  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean },
+  truncate: boolean,
+  out: Uint8Array,
+  at: number,
+): void {
+  for (let i = 0, k = 0; i < m.size; i++) {
+    const code = (c.codes[i]! ^ p.flip) & p.mask;
+    for (let b = 0; b < m.bits; b++, k++) {
+      const to = p.layout[k]!;
+      if ((code >> b) & 1) out[at + (to >> 3)]! |= 1 << (to & 7);
+    }
+  }
+  const half = (v: number, where: number): void => {
+    const bits = truncate ? truncatedHalf(v) : toF16(v);
+    out[at + where] = bits & 255;
+    out[at + where + 1] = bits >> 8;
+    if (p.swapNorm) out.subarray(at + where, at + where + 2).reverse();
+  };
+  if (m.scaleBytes === 4) {
+    putF32(out, at + m.scaleAt, c.d);
+    if (p.swapNorm) out.subarray(at + m.scaleAt, at + m.scaleAt + 4).reverse();
+  } else {
+    half(c.d, m.scaleAt);
+    if (m.minAt >= 0) half(c.m, m.minAt);
+  }
+}
+
+const stored = (m: BlockModel, bytes: Uint8Array, at: number): number =>
+  m.scaleBytes === 4 ? getF32(bytes, at) : fromF16(bytes[at]! | (bytes[at + 1]! << 8));
+
+/** Block by block: scale within one half, flips within 1e-6 of a rounding boundary. */
+function compareBlocks(
+  m: BlockModel,
+  x: Float32Array,
+  dim: number,
+  ref: Uint8Array,
+  packed: Uint8Array,
+): Comparison {
+  const wrong = new Set<number>();
+  let first: FirstDifference | null = null;
+  let normUlps = 0;
+  let boundaryFlips = 0;
+  const perVector = dim / m.size;
+  const a = new Uint8Array(m.size);
+  const b = new Uint8Array(m.size);
+  for (let k = 0; k * m.bytes < ref.length; k++) {
+    const at = k * m.bytes;
+    let same = true;
+    for (let i = at; i < at + m.bytes && same; i++) same = ref[i] === packed[i];
+    if (same) continue;
+    const vector = Math.floor(k / perVector);
+    const base = (k % perVector) * m.bytes;
+    const fail = (d: FirstDifference): void => {
+      wrong.add(vector);
+      first ??= d;
+    };
+    readCodes(ref, at, m.layout, m.bits, 0, a);
+    readCodes(packed, at, m.layout, m.bits, 0, b);
+    const { d, m: min } = quantizeBlock(m, x, k * m.size, { note: "" });
+    let norm = 0;
+    for (let i = 0; i < m.size; i++) norm += x[k * m.size + i]! ** 2;
+    norm = Math.sqrt(norm);
+    for (let i = 0; i < m.size; i++) {
+      if (a[i] === b[i]) continue;
+      const t = m.kind === "affine" ? (x[k * m.size + i]! - min) / d : x[k * m.size + i]! / d;
+      const off = Math.abs(Math.abs(t - Math.floor(t)) - 0.5) * Math.abs(d);
+      const step = Math.abs(a[i]! - b[i]!);
+      if ((step === 1 || step === 255) && off <= (FLIP_LIMIT + NOISE) * norm) boundaryFlips++;
+      else
+        fail({
+          vector,
+          field: "code",
+          coordinate: (k % perVector) * m.size + i,
+          byte: base + (m.layout[i * m.bits]! >> 3),
+          expected: a[i]!,
+          actual: b[i]!,
+          distance: norm > 0 ? off / norm : 0,
+        });
+    }
+    for (const where of m.minAt >= 0 ? [m.scaleAt, m.minAt] : [m.scaleAt]) {
+      const due = stored(m, ref, at + where);
+      const actual = stored(m, packed, at + where);
+      if (Object.is(due, actual)) continue;
+      const near =
+        m.scaleBytes === 4 ? Math.abs(due - actual) <= 5e-7 * Math.abs(due) : halfSteps(due, actual) <= 1;
+      if (near && Number.isFinite(due) === Number.isFinite(actual)) normUlps++;
+      else
+        fail({
+          vector,
+          field: where === m.minAt ? "minimum" : "scale",
+          coordinate: null,
+          byte: base + where,
+          expected: due,
+          actual,
+        });
+    }
+  }
+  return {
+    first,
+    faulty: wrong.size > 0,
+    normUlps,
+    boundaryFlips,
+    wrong: [...wrong],
+    ties: { flipped: 0, kept: 0, others: 1 },
+  };
+}
+
+export function diagnoseBlocks(m: BlockModel, x: Float32Array, _dim: number, packed: Uint8Array): Fault[] {
+  const count = x.length / m.size;
+  const quants: Quant[] = [{ note: "" }, ...quantFaults(m)];
+  const layouts = packings(m);
+  const step = Math.max(1, Math.floor(count / 60));
+  const out: Fault[] = [];
+  const scratch = new Uint8Array(m.bytes);
+  for (const q of quants) {
+    const made: { at: number; codes: Codes }[] = [];
+    for (let k = 0; k < count; k += step) made.push({ at: k, codes: quantizeBlock(m, x, k * m.size, q) });
+    for (const p of layouts)
+      for (const truncate of m.scaleBytes === 2 ? [false, true] : [false]) {
+        const ids = [q.id, p.id, truncate ? "norm-f16-truncated" : ""].filter((id): id is string => !!id);
+        if (ids.length === 0 || ids.length > 2) continue;
+        let same = 0;
+        for (const [i, { at, codes }] of made.entries()) {
+          scratch.fill(0);
+          writeBlock(m, codes, p, truncate, scratch, 0);
+          let equal = true;
+          for (let b = 0; b < m.bytes && equal; b++) equal = scratch[b] === packed[at * m.bytes + b];
+          if (equal) same++;
+          else if (i > 12 && same === 0) break;
+        }
+        if (same > 0)
+          out.push({
+            id: pairId(ids),
+            explains: same / made.length,
+            evidence: `${same} of ${made.length} blocks: ${[q.note, p.note, truncate ? "halves cut toward zero" : ""].filter((n) => n).join("; ")}`,
+          });
+      }
+  }
+  return ranked(out);
+}
+
+/** Bytes of the whole input under one way to quantise and pack; for mutants and decoded evidence. */
+export function packAll(
+  m: BlockModel,
+  x: Float32Array,
+  q: Quant,
+  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean } = truePacking(m),
+  truncate = false,
+): Uint8Array {
+  const count = x.length / m.size;
+  const out = new Uint8Array(count * m.bytes);
+  for (let k = 0; k < count; k++)
+    writeBlock(m, quantizeBlock(m, x, k * m.size, q), p, truncate, out, k * m.bytes);
+  return out;
+}

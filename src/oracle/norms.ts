@@ -1,0 +1,135 @@
+/** Which rule made the stored norms? Values of every rule for one group, and the rule that explains them all. */
+import { fromF16, toF16 } from "../core/float.js";
+import { halfSteps, truncatedHalf } from "./evidence.js";
+import type { NormRule } from "./wire.js";
+
+export interface NormCase {
+  /** ‖x‖ of the group. */
+  readonly norm: number;
+  /** ‖c‖ and ⟨z,c⟩ of the chosen centroids, z of unit norm. */
+  readonly chosen: number;
+  readonly inner: number;
+  readonly stored: number;
+  readonly x: Float64Array;
+}
+
+export interface NormVerdict {
+  /** Absent: the format's own rule. */
+  readonly id?: string;
+  readonly note: string;
+  /** Which cases it explains. */
+  readonly fits: Uint8Array;
+  readonly share: number;
+}
+
+const RULES: Record<NormRule, (c: NormCase) => number> = {
+  raw: (c) => c.norm,
+  "norm-matching": (c) => c.norm / c.chosen,
+  "least-squares": (c) => (c.norm * c.inner) / c.chosen ** 2,
+  unbiased: (c) => Math.max(c.norm / c.inner, c.norm / c.chosen),
+};
+
+const partNorm = (x: Float64Array, from: number, count: number): number => {
+  let sum = 0;
+  for (let i = from; i < from + count; i++) sum += x[i]! ** 2;
+  return Math.sqrt(sum);
+};
+
+/** Every rule with the fault id that it is, the format's own first. */
+function rules(own: NormRule): { id?: string; note: string; value: (c: NormCase) => number }[] {
+  const list: { id?: string; note: string; value: (c: NormCase) => number }[] = [
+    { note: "", value: RULES[own] },
+  ];
+  for (const rule of ["raw", "norm-matching", "least-squares", "unbiased"] as const) {
+    if (rule === own) continue;
+    const id = rule === "raw" ? "norm-raw" : "scale-rule";
+    list.push({ id, note: `the ${rule} scale in place of ${own}`, value: RULES[rule] });
+  }
+  list.push(
+    { id: "norm-squared", note: "‖x‖² stored", value: (c) => c.norm ** 2 },
+    { id: "norm-squared", note: "the square of the scale stored", value: (c) => RULES[own](c) ** 2 },
+    { id: "norm-squared", note: "‖x‖²/‖c‖ stored", value: (c) => c.norm ** 2 / c.chosen },
+    { id: "norm-squared", note: "‖x‖²/‖c‖² without the root", value: (c) => c.norm ** 2 / c.chosen ** 2 },
+    { id: "norm-squared", note: "‖x‖/‖c‖² stored", value: (c) => c.norm / c.chosen ** 2 },
+    { id: "scale-rule", note: "‖x‖·‖c‖: the correction multiplied", value: (c) => c.norm * c.chosen },
+    { id: "scale-rule", note: "‖x‖⟨z,c⟩: not divided by ‖c‖²", value: (c) => c.norm * c.inner },
+    { id: "norm-missing", note: "1/‖c‖ stored", value: (c) => (c.norm > 0 ? 1 / c.chosen : 0) },
+    { id: "norm-ignored", note: "1 in place of the norm", value: () => 1 },
+  );
+  for (const run of [32, 64])
+    list.push(
+      {
+        id: "norm-block",
+        note: `norm of the first ${run} values only`,
+        value: (c) => partNorm(c.x, 0, Math.min(run, c.x.length)),
+      },
+      {
+        id: "norm-block",
+        note: `norm of the last ${run} values only`,
+        value: (c) => partNorm(c.x, Math.max(0, c.x.length - run), Math.min(run, c.x.length)),
+      },
+      {
+        id: "norm-block",
+        note: `corrected norm of the first ${run} values only`,
+        value: (c) => partNorm(c.x, 0, Math.min(run, c.x.length)) / c.chosen,
+      },
+      {
+        id: "norm-block",
+        note: `corrected norm of the last ${run} values only`,
+        value: (c) => partNorm(c.x, Math.max(0, c.x.length - run), Math.min(run, c.x.length)) / c.chosen,
+      },
+    );
+  return list;
+}
+
+const close = (value: number, stored: number, wide: boolean): boolean =>
+  wide
+    ? Math.abs(value - stored) <= 3e-6 * Math.abs(value) || Object.is(Math.fround(value), stored)
+    : halfSteps(fromF16(toF16(value)), stored) <= 1;
+
+/** The rules that explain at least `least` of the cases, best first. wide: the norm is an f32. */
+export function normVerdicts(
+  own: NormRule,
+  cases: readonly NormCase[],
+  wide: boolean,
+  least = 0.5,
+): NormVerdict[] {
+  const out: NormVerdict[] = [];
+  if (cases.length === 0) return [{ note: "", fits: new Uint8Array(0), share: 1 }];
+  for (const { id, note, value } of rules(own)) {
+    const fits = new Uint8Array(cases.length);
+    let sum = 0;
+    let truncatedOnly = 0;
+    let contradicts = 0;
+    cases.forEach((c, i) => {
+      const v = value(c);
+      if (close(v, c.stored, wide) || (Number.isNaN(v) && Number.isNaN(c.stored))) {
+        fits[i] = 1;
+        sum++;
+      }
+      if (wide || !Number.isFinite(v) || v === 0 || v < 6.2e-5 || v >= 65520) return;
+      const down = truncatedHalf(v);
+      const nearest = toF16(v);
+      const stored = toF16(c.stored);
+      if (down !== nearest) {
+        const gap = Math.abs(fromF16(nearest) - fromF16(down));
+        const fromTie = Math.abs(Math.abs(v - fromF16(down)) / gap - 0.5);
+        if (stored === down && fromTie > 0.01) truncatedOnly++;
+        else if (stored === nearest && fromF16(nearest) - v > 0.001 * gap) contradicts++;
+      } else if (stored !== down) contradicts++;
+    });
+    const share = sum / cases.length;
+    if (share < least) continue;
+    const base = id ? { id } : {};
+    if (truncatedOnly >= 6 && contradicts <= truncatedOnly / 50)
+      out.push({
+        id: id ? `${id}+norm-f16-truncated` : "norm-f16-truncated",
+        note: `${note}${note ? ", " : ""}halves cut toward zero`,
+        fits,
+        share,
+      });
+    else out.push({ ...base, note, fits, share });
+  }
+  const parts = (v: NormVerdict): number => (v.id ? v.id.split("+").length : 0);
+  return out.sort((a, b) => b.share - 0.03 * parts(b) - (a.share - 0.03 * parts(a)));
+}

@@ -1,0 +1,301 @@
+/** `verify trace`: the first wrong read, where its value really came from, and which fault of a cache does that. */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { FormatError } from "../core/format-error.js";
+import { findFormat } from "../formats/registry.js";
+import { evidenceFaults } from "./trace-evidence.js";
+import {
+  CACHE_FAULTS,
+  type Operation,
+  type ReadResult,
+  replay,
+  type Side,
+  type TraceShape,
+} from "./trace-model.js";
+import { trueRotation } from "./transforms.js";
+import { type Fault, type FirstDifference, pairId, ranked, type Verdict } from "./verdict.js";
+import { wireOf } from "./wire.js";
+
+interface Trace extends TraceShape {
+  readonly dim: number;
+  readonly kvHeads: number;
+  readonly keyFormat: string;
+  readonly valueFormat: string;
+  readonly ops: readonly Operation[];
+}
+
+/** Where one appended token came from. */
+export interface Origin {
+  readonly seq: string;
+  readonly layer: number;
+  readonly position: number;
+}
+
+export interface Loaded {
+  readonly trace: Trace;
+  /** As they should be read: (tokens, kvHeads·dim) each. */
+  readonly store: Record<Side, Float32Array[]>;
+  /** Values in the rotated basis. */
+  readonly rotated: Float32Array[];
+  readonly origins: Origin[];
+  /** Per read: what the fork gave. */
+  readonly given: { keys: Float32Array; values: Float32Array }[];
+}
+
+/** Relative error per head that a decoder's own arithmetic leaves. */
+const LIMIT = 1e-3;
+
+/** @throws FormatError for a trace that is not one, or files that are missing or of the wrong size. */
+export async function verifyTrace(path: string): Promise<Verdict> {
+  const loaded = await load(path);
+  const { trace } = loaded;
+  const due = replay(trace, trace.ops, { id: "", note: "" });
+  const wrong = due.map((r, i) => wrongHeads(loaded, r, loaded.given[i]!));
+  const reads = due.length;
+  const bad = wrong.filter((w) => w.length > 0).length;
+  const heads = due.reduce((sum, r) => sum + 2 * r.keys.length * trace.kvHeads, 0);
+  const head = { format: `${trace.keyFormat} + ${trace.valueFormat}`, dim: trace.dim, vectors: heads };
+  const tolerated = { normUlps: 0, boundaryFlips: 0 };
+  const checks = [
+    {
+      id: "reads-conform",
+      status: bad === 0 ? ("pass" as const) : ("fail" as const),
+      value: reads - bad,
+      limit: reads,
+    },
+  ];
+  if (bad === 0) return { ...head, verdict: "conforming", first: null, tolerated, faults: [], checks };
+  const at = wrong.findIndex((w) => w.length > 0);
+  const first = firstOf(loaded, due[at]!, at, wrong[at]![0]!);
+  const faults = name(loaded, due, wrong);
+  if (faults.length === 0)
+    faults.push({
+      id: "unknown",
+      explains: 0,
+      evidence: `${bad} of ${reads} reads are wrong; no fault of the catalogue reproduces them`,
+    });
+  return { ...head, verdict: "faulty", first, tolerated, faults, checks };
+}
+
+export interface WrongHead {
+  readonly side: Side;
+  readonly token: number;
+  readonly head: number;
+}
+
+const near = (due: Float32Array, from: number, given: Float32Array, at: number, dim: number): boolean => {
+  let error = 0;
+  let size = 0;
+  for (let i = 0; i < dim; i++) {
+    const a = due[from + i]!;
+    const b = given[at + i]!;
+    error += (a - b) ** 2;
+    size += a * a;
+  }
+  return error <= LIMIT * LIMIT * size || error === 0;
+};
+
+/** The vector (kvHeads·dim) that a read gives for a token number. */
+function vectorOf(l: Loaded, token: number, from: Side | "zero" | "rotated"): Float32Array | undefined {
+  if (from === "zero" || token === -1) return new Float32Array(l.trace.kvHeads * l.trace.dim);
+  if (token < 0) return undefined;
+  return from === "rotated" ? l.rotated[token] : l.store[from][token];
+}
+
+function wrongHeads(
+  l: Loaded,
+  r: ReadResult,
+  given: { keys: Float32Array; values: Float32Array },
+  most = Number.POSITIVE_INFINITY,
+): WrongHead[] {
+  const { dim, kvHeads } = l.trace;
+  const out: WrongHead[] = [];
+  for (const side of ["keys", "values"] as const) {
+    const tokens = r[side];
+    const count = given[side].length / (kvHeads * dim);
+    for (let t = 0; t < Math.max(tokens.length, count); t++) {
+      const due = t < tokens.length ? vectorOf(l, tokens[t]!, r.from[side]) : undefined;
+      for (let h = 0; h < kvHeads; h++)
+        if (t >= count || !due || !near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim)) {
+          out.push({ side, token: t, head: h });
+          if (out.length >= most) return out;
+        }
+    }
+  }
+  return out.sort((a, b) => a.token - b.token || a.head - b.head);
+}
+
+function firstOf(l: Loaded, r: ReadResult, index: number, w: WrongHead): FirstDifference {
+  const { dim, kvHeads } = l.trace;
+  const op = l.trace.ops[r.op]!;
+  const given = l.given[index]![w.side];
+  const at = (w.token * kvHeads + w.head) * dim;
+  const due = w.token < r[w.side].length ? vectorOf(l, r[w.side][w.token]!, r.from[w.side]) : undefined;
+  let coordinate = 0;
+  if (due)
+    while (
+      coordinate < dim - 1 &&
+      Math.abs(due[w.head * dim + coordinate]! - given[at + coordinate]!) <=
+        LIMIT * Math.abs(due[w.head * dim + coordinate]!)
+    )
+      coordinate++;
+  return {
+    vector: w.token,
+    field: `read ${index} (operation ${r.op}): sequence ${op.seq}, layer ${op.layer}, ${w.side}, token ${w.token}, head ${w.head}`,
+    coordinate,
+    byte: null,
+    expected: due?.[w.head * dim + coordinate] ?? null,
+    actual: given[at + coordinate] ?? null,
+    source: sourceOf(l, given, at, w.head),
+  };
+}
+
+/** Whose value is this? */
+export function sourceOf(l: Loaded, given: Float32Array, at: number, head: number): string {
+  const { dim, kvHeads } = l.trace;
+  if (at >= given.length) return "missing";
+  let zero = true;
+  for (let i = 0; i < dim; i++) zero &&= given[at + i] === 0;
+  if (zero) return "zeros";
+  for (const side of ["keys", "values"] as const)
+    for (const [token, vector] of l.store[side].entries())
+      for (let k = 0; k < kvHeads; k++) {
+        const h = (head + k) % kvHeads;
+        if (near(vector, h * dim, given, at, dim)) {
+          const o = l.origins[token]!;
+          return `${side} of sequence ${o.seq}, layer ${o.layer}, token ${o.position}, head ${h}`;
+        }
+      }
+  for (const [token, vector] of l.rotated.entries())
+    if (near(vector, head * dim, given, at, dim))
+      return `values of sequence ${l.origins[token]!.seq}, layer ${l.origins[token]!.layer}, token ${l.origins[token]!.position}, still rotated`;
+  return "nothing that was ever appended";
+}
+
+/** Hypotheses replayed; those that reproduce what was given, and what the evidence says by itself. */
+function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly WrongHead[])[]): Fault[] {
+  const { trace } = l;
+  const total = due.reduce((sum, r) => sum + 2 * r.keys.length * trace.kvHeads, 0);
+  const before = wrong.reduce((sum, w) => sum + w.length, 0);
+  const out: Fault[] = [];
+  const score = (faults: readonly (typeof CACHE_FAULTS)[number][]): number => {
+    const merged = Object.assign({}, ...faults, { id: "", note: "" }) as (typeof CACHE_FAULTS)[number];
+    const reads = replay(trace, trace.ops, merged);
+    let left = 0;
+    for (const [i, r] of reads.entries()) left += wrongHeads(l, r, l.given[i]!).length;
+    const id = pairId(faults.map((f) => f.id));
+    const explained = Math.max(0, (before - left) / before);
+    if (explained > 0.2)
+      out.push({
+        id,
+        explains: explained,
+        evidence: `${before - left} of ${before} wrong heads (of ${total} read) are reproduced: ${faults.map((f) => f.note).join("; ")}`,
+      });
+    return explained;
+  };
+  const singles = CACHE_FAULTS.map((f) => ({ f, e: score([f]) }));
+  if (!singles.some((s) => s.e > 0.995)) {
+    for (const [i, a] of CACHE_FAULTS.entries())
+      for (const b of CACHE_FAULTS.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
+    out.push(...evidenceFaults(l, due, wrong));
+  }
+  return ranked(out);
+}
+
+async function load(path: string): Promise<Loaded> {
+  let trace: Trace;
+  try {
+    trace = JSON.parse(await readFile(path, "utf8")) as Trace;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code) throw error;
+    throw new FormatError("BAD_FILE", `${path}: not JSON (${(error as Error).message.split("\n")[0]})`);
+  }
+  const { dim, kvHeads, layers, pageSize, keyFormat, valueFormat, ops } = trace;
+  for (const [field, value] of Object.entries({ dim, kvHeads, layers, pageSize }))
+    if (!Number.isInteger(value) || value < 1)
+      throw new FormatError("BAD_FILE", `${path}: "${field}" expected a positive integer, got ${value}`);
+  if (!Array.isArray(ops)) throw new FormatError("BAD_FILE", `${path}: "ops" expected a list`);
+  const row = kvHeads * dim;
+  const file = async (name: unknown, what: string): Promise<Float32Array> => {
+    if (typeof name !== "string") throw new FormatError("BAD_FILE", `${path}: ${what} expected a file name`);
+    const bytes = await readFile(resolve(dirname(path), name));
+    if (bytes.length % (4 * row) !== 0)
+      throw new FormatError(
+        "BAD_LENGTH",
+        `${name} has ${bytes.length} bytes: expected a multiple of ${4 * row}`,
+      );
+    return new Float32Array(new Uint8Array(bytes).buffer);
+  };
+  const store: Loaded["store"] = { keys: [], values: [] };
+  const origins: Origin[] = [];
+  const given: Loaded["given"] = [];
+  const lengths = new Map<string, number[]>();
+  const fresh = (): number[] => new Array<number>(layers).fill(0);
+  for (const [i, op] of ops.entries()) {
+    const what = `operation ${i}`;
+    const known = lengths.get(op.seq ?? op.from ?? "");
+    if (op.op !== "create" && !known)
+      throw new FormatError("BAD_FILE", `${path}: ${what} (${op.op}) names a sequence that does not exist`);
+    if (op.op === "create") lengths.set(op.seq!, fresh());
+    else if (op.op === "fork") lengths.set(op.to!, known!.slice());
+    else if (op.op === "free") lengths.delete(op.seq!);
+    else if (op.op === "truncate")
+      known!.forEach((n, l) => {
+        known![l] = Math.min(n, op.length!);
+      });
+    else if (op.op === "read")
+      given.push({ keys: await file(op.keys, what), values: await file(op.values, what) });
+    else if (op.op === "append") {
+      const keys = await file(op.keys, what);
+      const values = await file(op.values, what);
+      if (keys.length !== op.count! * row || values.length !== op.count! * row)
+        throw new FormatError(
+          "BAD_LENGTH",
+          `${path}: ${what} appends ${op.count} tokens, its files hold ${keys.length / row} and ${values.length / row}`,
+        );
+      const k = decoded(keyFormat, keys, dim, "key");
+      const v = decoded(valueFormat, values, dim, "value");
+      for (let t = 0; t < op.count!; t++) {
+        store.keys.push(k.slice(t * row, (t + 1) * row));
+        store.values.push(v.slice(t * row, (t + 1) * row));
+        origins.push({ seq: op.seq!, layer: op.layer!, position: known![op.layer!]!++ });
+      }
+    } else
+      throw new FormatError(
+        "BAD_FILE",
+        `${path}: ${what} is "${op.op}", expected create, append, fork, truncate, free or read`,
+      );
+  }
+  return { trace, store, rotated: rotatedValues(trace, store.values), origins, given };
+}
+
+function decoded(format: string, x: Float32Array, dim: number, side: "key" | "value"): Float32Array {
+  const codec = findFormat(format).open({ dim, side, nonFinite: "sanitize" });
+  const bytes = new Uint8Array((x.length / dim) * codec.bytesPerVector);
+  codec.encode(x, bytes);
+  const out = new Float32Array(x.length);
+  codec.decode(bytes, out);
+  return out;
+}
+
+/** Values as they lie when nobody rotates them back; with a plain format, under the llama fork's rotation. */
+function rotatedValues(trace: Trace, values: readonly Float32Array[]): Float32Array[] {
+  const { dim, kvHeads, valueFormat } = trace;
+  const wire =
+    wireOf(valueFormat, dim, 0, "value") ?? (dim % 32 === 0 ? wireOf("turbo4", dim, 0, "value") : undefined);
+  if (!wire) return [];
+  return values.map((v) => {
+    const out = new Float32Array(v.length);
+    const part = new Float64Array(wire.group);
+    for (let h = 0; h < kvHeads; h++)
+      for (let g = 0; g * wire.group < dim; g++) {
+        part.fill(0);
+        const from = h * dim + g * wire.group;
+        const count = Math.min(wire.group, dim - g * wire.group);
+        for (let i = 0; i < count; i++) part[i] = v[from + i]!;
+        trueRotation(wire, part);
+        for (let i = 0; i < count; i++) out[from + i] = part[i]!;
+      }
+    return out;
+  });
+}

@@ -1,0 +1,298 @@
+/**
+ * What stands between a group of values and the numbers that are compared with the boundaries: the true rotation, and
+ * every wrong one that has been seen. f64, since only the verdict needs the engine's own arithmetic.
+ */
+import { fromF16, toF16 } from "../core/float.js";
+import { denseMatrices } from "../formats/llama-dense.js";
+import { llamaRotation } from "../formats/llama-rotation.js";
+import type { Wire } from "./wire.js";
+
+export interface Transform {
+  /** Absent for the true one. */
+  readonly id?: string;
+  readonly note: string;
+  /** x: (group,) with its norm → z: (group,). */
+  run(x: Float64Array, norm: number, z: Float64Array): void;
+  /** Rounding differs at every step: codes agree only for the most part. */
+  readonly inexact?: boolean;
+  /** z is this multiple of the true one. */
+  readonly gain?: number;
+}
+
+export function hadamard(x: Float64Array, block: number): void {
+  for (let h = 1; h < block; h <<= 1)
+    for (let i = 0; i < x.length; i += h << 1)
+      for (let j = i; j < i + h; j++) {
+        const a = x[j]!;
+        const b = x[j + h]!;
+        x[j] = a + b;
+        x[j + h] = a - b;
+      }
+}
+
+/** y = M x; transposed: y = Mᵀ x. */
+export function matrixProduct(m: Float32Array, x: Float64Array, y: Float64Array, transposed: boolean): void {
+  const d = x.length;
+  for (let i = 0; i < d; i++) {
+    let sum = 0;
+    for (let j = 0; j < d; j++) sum += (transposed ? m[j * d + i]! : m[i * d + j]!) * x[j]!;
+    y[i] = sum;
+  }
+}
+
+type Signs = Float32Array | undefined;
+
+/** z = after ⊙ H (before ⊙ x) · factor, then reordered. */
+function signed(
+  z: Float64Array,
+  block: number,
+  before: Signs,
+  after: Signs,
+  order?: Int32Array,
+  lateOrder = false,
+): void {
+  if (before) for (let i = 0; i < z.length; i++) z[i]! *= before[i]!;
+  hadamard(z, block);
+  const unit = 1 / Math.sqrt(block);
+  if (order && !lateOrder) permute(z, order);
+  for (let i = 0; i < z.length; i++) z[i]! *= after ? unit * after[i]! : unit;
+  if (order && lateOrder) permute(z, order);
+}
+
+function permute(z: Float64Array, order: Int32Array): void {
+  const copy = z.slice();
+  const block = order.length;
+  for (let base = 0; base < z.length; base += block)
+    for (let i = 0; i < block; i++) z[base + i] = copy[base + order[i]!]!;
+}
+
+/** The true rotation of a unit vector, in place. */
+export function trueRotation(wire: Wire, z: Float64Array): void {
+  if (wire.dense) {
+    const copy = z.slice();
+    matrixProduct(wire.dense, copy, z, false);
+  } else signed(z, wire.block, wire.before, wire.after);
+}
+
+/** Its inverse. */
+export function trueUnrotation(wire: Wire, z: Float64Array): void {
+  if (wire.dense) {
+    const copy = z.slice();
+    matrixProduct(wire.dense, copy, z, true);
+  } else signed(z, wire.block, wire.after, wire.before);
+}
+
+const unitInto = (x: Float64Array, norm: number, z: Float64Array): void => {
+  const inverse = norm > 1e-10 ? 1 / norm : 0;
+  for (let i = 0; i < x.length; i++) z[i] = x[i]! * inverse;
+};
+
+export const trueTransform = (wire: Wire): Transform => ({
+  note: "",
+  run(x, norm, z) {
+    unitInto(x, norm, z);
+    trueRotation(wire, z);
+  },
+});
+
+const hasSigns = (s: Float32Array): boolean => s.some((v) => v < 0);
+
+/** Wrong rotations and wrong normalisations, the likeliest first. */
+export function transformFaults(wire: Wire): Transform[] {
+  const { block, before, after, group, dense } = wire;
+  const out: Transform[] = [];
+  const add = (
+    id: string,
+    note: string,
+    run: (z: Float64Array) => void,
+    more: Partial<Transform> = {},
+  ): void => {
+    out.push({
+      id,
+      note,
+      run(x, norm, z) {
+        unitInto(x, norm, z);
+        run(z);
+      },
+      ...more,
+    });
+  };
+  add("rotation-missing", "no transform at all", () => {});
+  if (dense) {
+    add("rotation-transposed", "Rᵀ in place of R", (z) => matrixProduct(dense, z.slice(), z, true));
+    add("rotation-dense-vs-wht", "the signed Hadamard transform in place of the dense matrix", (z) =>
+      signed(z, block, before, after),
+    );
+    add("rotation-dense-vs-wht", "the Hadamard transform with its signs exchanged", (z) =>
+      signed(z, block, after, before),
+    );
+    add("rotation-unsigned", "plain Hadamard in place of the dense matrix", (z) =>
+      signed(z, block, undefined, undefined),
+    );
+  } else if (hasSigns(before)) {
+    add("rotation-unsigned", "Hadamard without signs", (z) => signed(z, block, undefined, undefined));
+    add("rotation-signs-after", "signs only after the Hadamard transform", (z) =>
+      signed(z, block, undefined, after),
+    );
+    add("rotation-signs-after", "both signs after the Hadamard transform", (z) => {
+      signed(z, block, undefined, after);
+      for (let i = 0; i < z.length; i++) z[i]! *= before[i]!;
+    });
+    add("rotation-signs-after", "the first signs after the Hadamard transform, none before", (z) =>
+      signed(z, block, undefined, before),
+    );
+    add("rotation-signs-swapped", "the inverse used as the forward transform", (z) =>
+      signed(z, block, after, before),
+    );
+    add("rotation-unknown", "signs before the Hadamard transform only", (z) =>
+      signed(z, block, before, undefined),
+    );
+    add("rotation-unknown", "the second signs before the Hadamard transform only", (z) =>
+      signed(z, block, after, undefined),
+    );
+    add("rotation-unknown", "the first signs on both sides", (z) => signed(z, block, before, before));
+    add("rotation-unknown", "the second signs on both sides", (z) => signed(z, block, after, after));
+  } else {
+    // No signs: H is its own inverse, so what is swapped or transposed cannot be seen.
+    if (group === 32 || group === 64 || group === 128) {
+      const { before: s1, after: s2 } = llamaRotation(group);
+      add("rotation-unknown", "the llama fork's signs, which this format has not", (z) =>
+        signed(z, block, s1, s2),
+      );
+    }
+  }
+  if (!dense) {
+    const orders: [string, Int32Array][] = [
+      ["sequency", sequency(block)],
+      ["inverse sequency", inverseOrder(sequency(block))],
+      ["bit-reversed", bitReversed(block)],
+      ["Gray", gray(block)],
+      ["inverse Gray", inverseOrder(gray(block))],
+    ];
+    for (const [name, order] of orders)
+      for (const late of hasSigns(after) ? [false, true] : [false])
+        add("rotation-order", `rows in ${name} order${late ? ", after the signs" : ""}`, (z) =>
+          signed(z, block, before, after, order, late),
+        );
+    for (const small of [64, 32, 16])
+      if (small < block)
+        add("rotation-unknown", `Hadamard blocks of ${small} in place of ${block}`, (z) =>
+          signed(z, small, before, after),
+        );
+    if (group === 128) {
+      add("rotation-dense-vs-wht", "the legacy dense matrix in place of the Hadamard transform", (z) =>
+        matrixProduct(denseMatrices().rotation, z.slice(), z, false),
+      );
+      add("rotation-dense-vs-wht", "the legacy dense matrix, transposed", (z) =>
+        matrixProduct(denseMatrices().rotation, z.slice(), z, true),
+      );
+    }
+    const f16 = (v: number): number => fromF16(toF16(Math.fround(v)));
+    const halves =
+      (normalised: boolean) =>
+      (x: Float64Array, norm: number, z: Float64Array): void => {
+        const inverse = norm > 1e-10 ? 1 / norm : 0;
+        for (let i = 0; i < z.length; i++) z[i] = f16(x[i]! * (normalised ? inverse : 1) * before[i]!);
+        for (let h = 1; h < block; h <<= 1)
+          for (let i = 0; i < z.length; i += h << 1)
+            for (let j = i; j < i + h; j++) {
+              const a = z[j]!;
+              const b = z[j + h]!;
+              z[j] = f16(a + b);
+              z[j + h] = f16(a - b);
+            }
+        for (let i = 0; i < z.length; i++)
+          z[i]! *= (after[i]! / Math.sqrt(block)) * (normalised ? 1 : inverse);
+      };
+    out.push({ id: "rotation-f16", note: "butterflies in half precision", run: halves(true), inexact: true });
+    out.push({
+      id: "rotation-f16",
+      note: "butterflies in half precision, before normalising",
+      run: halves(false),
+      inexact: true,
+    });
+  }
+  add("rotation-double", "rotated twice", (z) => {
+    trueRotation(wire, z);
+    trueRotation(wire, z);
+  });
+  const root = Math.sqrt(block);
+  const scales: [string, number][] = [
+    ["1/√d missing", root],
+    ["1/√d applied twice", 1 / root],
+    ["1/√128 in place of 1/√d", Math.sqrt(block / 128)],
+    ["1/√(2d) in place of 1/√d", Math.SQRT1_2],
+    ["√2 too large", Math.SQRT2],
+    ["2 too large", 2],
+    ["2 too small", 0.5],
+    ["1/√64 in place of 1/√d", Math.sqrt(block / 64)],
+    ["1/√256 in place of 1/√d", Math.sqrt(block / 256)],
+  ];
+  const done = new Set([1]);
+  for (const [note, gain] of scales) {
+    if (done.has(gain)) continue;
+    done.add(gain);
+    add(
+      "rotation-scale",
+      note,
+      (z) => {
+        trueRotation(wire, z);
+        for (let i = 0; i < z.length; i++) z[i]! *= gain;
+      },
+      { gain },
+    );
+  }
+  out.push({
+    id: "norm-missing",
+    note: "values are not normalised before the quantiser",
+    run(x, _norm, z) {
+      z.set(x);
+      trueRotation(wire, z);
+    },
+  });
+  for (const run of [32, 64])
+    if (run < group)
+      out.push(
+        {
+          id: "norm-block",
+          note: `each ${run} values normalised by their own norm`,
+          run: (x, _n, z) => blockNormalised(wire, x, z, run, false),
+        },
+        {
+          id: "norm-block",
+          note: `each ${run} values normalised by √(values) times their own norm`,
+          run: (x, _n, z) => blockNormalised(wire, x, z, run, true),
+        },
+      );
+  return out;
+}
+
+function blockNormalised(wire: Wire, x: Float64Array, z: Float64Array, run: number, keepUnit: boolean): void {
+  for (let at = 0; at < x.length; at += run) {
+    let sum = 0;
+    for (let i = at; i < at + run; i++) sum += x[i]! * x[i]!;
+    const inverse = sum > 1e-20 ? 1 / Math.sqrt(sum * (keepUnit ? x.length / run : 1)) : 0;
+    for (let i = at; i < at + run; i++) z[i] = x[i]! * inverse;
+  }
+  trueRotation(wire, z);
+}
+
+const bitsOf = (n: number): number => Math.round(Math.log2(n));
+const reverse = (i: number, bits: number): number => {
+  let r = 0;
+  for (let b = 0; b < bits; b++) r |= ((i >> b) & 1) << (bits - 1 - b);
+  return r;
+};
+const bitReversed = (n: number): Int32Array =>
+  Int32Array.from({ length: n }, (_, i) => reverse(i, bitsOf(n)));
+const gray = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => i ^ (i >> 1));
+/** Row i of the Walsh matrix (i sign changes) is row rev(gray(i)) of the Sylvester matrix. */
+const sequency = (n: number): Int32Array =>
+  Int32Array.from({ length: n }, (_, i) => reverse(i ^ (i >> 1), bitsOf(n)));
+function inverseOrder(order: Int32Array): Int32Array {
+  const inverse = new Int32Array(order.length);
+  order.forEach((from, to) => {
+    inverse[from] = to;
+  });
+  return inverse;
+}

@@ -1,0 +1,54 @@
+/** The answer of every check, as people and programs read it. Fault ids are those of the catalogue, or `unknown`. */
+export type VerdictWord = "exact" | "tolerated" | "conforming" | "faulty";
+
+export interface FirstDifference {
+  readonly vector: number;
+  readonly field: string;
+  readonly coordinate: number | null;
+  readonly byte: number | null;
+  readonly expected: number | string | null;
+  readonly actual: number | string | null;
+  /** How far the value was from the boundary that it should not have crossed, in group norms. */
+  readonly distance?: number;
+  /** Where the wrong value really came from. */
+  readonly source?: string;
+}
+
+export interface Fault {
+  /** A catalogue id, two of them joined by + in alphabetical order, or `unknown`. */
+  readonly id: string;
+  /** Share of the evidence that this explains, 0 … 1. */
+  readonly explains: number;
+  readonly evidence: string;
+}
+
+export interface Check {
+  readonly id: string;
+  readonly status: "pass" | "fail" | "info";
+  readonly value: number | string | null;
+  readonly limit: number | string | null;
+}
+
+export interface Verdict {
+  readonly format: string;
+  readonly dim: number;
+  readonly vectors: number;
+  readonly verdict: VerdictWord;
+  readonly first: FirstDifference | null;
+  readonly tolerated: { readonly normUlps: number; readonly boundaryFlips: number };
+  readonly faults: readonly Fault[];
+  readonly checks: readonly Check[];
+}
+
+export const pairId = (ids: readonly string[]): string => [...new Set(ids)].sort().join("+") || "unknown";
+
+/** Best first: what explains most, then fewest faults; equal ones keep their order. One entry per id. */
+export function ranked(faults: readonly Fault[]): Fault[] {
+  const parts = (f: Fault): number => f.id.split("+").length;
+  const step = (f: Fault): number => Math.round(f.explains * 100 - 3 * (parts(f) - 1));
+  const sorted = [...faults].sort(
+    (a, b) => step(b) - step(a) || parts(a) - parts(b) || b.explains - a.explains,
+  );
+  const seen = new Set<string>();
+  return sorted.filter((f) => !seen.has(f.id) && seen.add(f.id)).slice(0, 8);
+}
