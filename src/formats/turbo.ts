@@ -24,6 +24,8 @@ import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
 import { createReferenceKernels } from "../kernels/reference.js";
 import type { CodecOptions, Format, SanitizeCounts, VectorCodec } from "./format.js";
 
+/** A sketch is a dense dim × dim matrix: beyond this it would take minutes to make. */
+const MAX_SKETCH_DIM = 1024;
 /** Vectors staged at a time. */
 const CHUNK = 512;
 const NON_FINITE_POLICIES = ["reject", "sanitize"] as const;
@@ -47,8 +49,8 @@ function turboFormat(shape: Shape): Format {
   return {
     name,
     family: "turboquant",
-    dims: "multiples of 32",
-    supports: rotates,
+    dims: sketch ? `multiples of 32 up to ${MAX_SKETCH_DIM}` : "multiples of 32",
+    supports: (dim) => rotates(dim) && !(sketch && dim > MAX_SKETCH_DIM),
     vectorBytes: (dim) => vectorLayout(dim, bits, sketch ? dim : 0).stride,
     rotated: false,
     verified: "defined here; TypeScript and WASM equal bit for bit",
@@ -81,6 +83,8 @@ export class TurboCodec implements VectorCodec {
     // A sketch removes the bias, so its codes may take the scale of least error.
     const scale: ScaleRule = options.scale ?? (shape.sketch ? "least-squares" : defaultScaleRule(side));
     assertRotates(dim);
+    if (shape.sketch && dim > MAX_SKETCH_DIM)
+      throw new RangeError(`"dim" expected at most ${MAX_SKETCH_DIM} for ${shape.name}, got ${dim}`);
     assertSeed(seed);
     assertOneOf(side, "side", ["key", "value"]);
     assertOneOf(scale, "scale", SCALE_RULES);
