@@ -1,7 +1,7 @@
 /** Amounts as people write and read them: 32K tokens, 14 GB. K = 1,024; GB = 2^30 bytes, as memory is sold. */
 import { styleText } from "node:util";
 import { InvalidArgumentError } from "commander";
-import { GIB } from "../plan/kv-bytes.js";
+import { GIB, MIB } from "../plan/kv-bytes.js";
 
 /** "32768", "32K", "1M" → tokens. */
 export function tokens(text: string): number {
@@ -23,7 +23,11 @@ export function gigabytes(text: string): number {
   throw new InvalidArgumentError(`expected gigabytes like 14 or 14.5, got "${text}".`);
 }
 
-export const showGb = (bytes: number, digits = 1): string => `${(bytes / GIB).toFixed(digits)} GB`;
+/** Below a tenth of a GB in MB (2^20 bytes). */
+export const showGb = (bytes: number, digits = 1): string =>
+  bytes !== 0 && Math.abs(bytes) < GIB / 10
+    ? `${(bytes / MIB).toFixed(1)} MB`
+    : `${(bytes / GIB).toFixed(digits)} GB`;
 
 /** 32768 → "32K", 40000 → "40,000". */
 export function showTokens(count: number): string {

@@ -5,7 +5,7 @@
 import { assertInteger, assertOneOf } from "../core/check.js";
 import { registryBytes } from "./engine-bytes.js";
 import { type Hardware, type MemoryPool, memoryPool } from "./hardware.js";
-import { bitsPerValue, GIB, kvBytes, kvCounter, nominalKvBytes, type VectorBytes } from "./kv-bytes.js";
+import { bitsPerValue, GIB, kvBytes, kvCounter, MIB, nominalKvBytes, type VectorBytes } from "./kv-bytes.js";
 import { formatsOf, type ResolvedLayers, resolveLayers } from "./layer-types.js";
 import { LEVEL_NAMES, LEVELS, type Level, type LevelName } from "./levels.js";
 import type { ModelShape } from "./model-shape.js";
@@ -75,6 +75,7 @@ export function planLevel(request: PlanRequest): Plan {
       ...(chosen.level.note ? [chosen.level.note] : []),
       ...chosen.layers.changes,
       ...paddingNotes(chosen, levels),
+      ...limitNotes(chosen, request, pool, weights),
       ...model.assumed,
       ...hardware.notes,
     ],
@@ -151,7 +152,8 @@ function mostCompressing(levels: readonly LevelPlan[]): LevelPlan {
     .reduce((best, entry) => (entry.kvBytes <= best.kvBytes ? entry : best));
 }
 
-const gb = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GB`;
+const gb = (bytes: number): string =>
+  Math.abs(bytes) < GIB / 10 ? `${(bytes / MIB).toFixed(1)} MB` : `${(bytes / GIB).toFixed(1)} GB`;
 
 interface ReasonParts {
   readonly hardware: Hardware;
@@ -210,6 +212,19 @@ function paddingNotes(chosen: LevelPlan, levels: readonly LevelPlan[]): string[]
   return [
     `for this model ${smaller.level.name} takes no more (${gb(smaller.kvBytes)}, ${chosen.level.name} ${gb(chosen.kvBytes)}): padded heads or q8_0 keys cost more than ${chosen.level.name} saves`,
   ];
+}
+
+/** Limits other than the pool's: what the model was trained for, what a Mac has free at this moment. */
+function limitNotes(chosen: LevelPlan, request: PlanRequest, pool: MemoryPool, weights: number): string[] {
+  const { model, hardware } = request;
+  const notes: string[] = [];
+  if (model.trainedContext !== null && chosen.longestContext > model.trainedContext)
+    notes.push(`longer contexts fit than the ${model.trainedContext} tokens that the model was trained for`);
+  if (pool.kind === "apple" && hardware.availableBytes < weights + chosen.kvBytes)
+    notes.push(
+      `only ${gb(hardware.availableBytes)} are available at this moment: close other programs first`,
+    );
+  return notes;
 }
 
 function environment(chosen: LevelPlan, autoAsymmetric: boolean | undefined): Record<string, string> {

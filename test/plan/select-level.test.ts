@@ -217,6 +217,19 @@ describe("memory pools", () => {
   });
 });
 
+test("limits besides the pool: trained context, what a Mac has free at this moment", () => {
+  const trained = planLevel({
+    model: model(4, { trainedContext: 8192 }),
+    context: 16_384,
+    hardware: givenHardware(64 * GIB),
+  });
+  expect(trained.warnings.join()).toContain("trained for 8192 tokens, 16384 are asked for");
+  expect(trained.notes.join()).toContain("longer contexts fit than the 8192 tokens");
+  const busy = { ...givenHardware(64 * GIB, "Apple M4 Max"), availableBytes: 6 * GIB };
+  expect(plan(busy, 14, 32 * K).notes.join()).toContain("only 6.0 GB are available");
+  expect(plan({ ...busy, availableBytes: 40 * GIB }, 14, 32 * K).notes.join()).not.toContain("available");
+});
+
 test("bad requests", () => {
   const hardware = givenHardware(8 * GIB);
   const bare = uniformShape({ ...DEFAULT_GEOMETRY });
