@@ -17,7 +17,7 @@ export class Pages {
   readonly pageBytes: number;
   readonly references: Uint32Array;
   readonly counters: PageCounters = { allocations: 0, frees: 0, copies: 0 };
-  readonly #arena: Arena;
+  readonly arena: Arena;
   readonly #pointers: Uint32Array;
   /** The free pages; the next one to be taken is the last of the first `#freeCount`. */
   readonly #free: Uint32Array;
@@ -25,7 +25,7 @@ export class Pages {
   #resident = 0;
 
   constructor(arena: Arena, count: number, pageBytes: number) {
-    this.#arena = arena;
+    this.arena = arena;
     this.count = count;
     this.pageBytes = pageBytes;
     this.references = new Uint32Array(count);
@@ -58,11 +58,11 @@ export class Pages {
   take(): number {
     const page = this.#free[this.#freeCount - 1]!;
     if (this.#pointers[page] === 0) {
-      this.#pointers[page] = this.#arena.allocate(this.pageBytes); // may throw: nothing has changed
+      this.#pointers[page] = this.arena.allocate(this.pageBytes); // may throw: nothing has changed
       this.#resident++;
     }
     this.#freeCount--;
-    this.#arena.u8.fill(0, this.#pointers[page]!, this.#pointers[page]! + this.pageBytes);
+    this.arena.u8.fill(0, this.#pointers[page]!, this.#pointers[page]! + this.pageBytes);
     this.references[page] = 1;
     this.counters.allocations++;
     return page;
@@ -83,8 +83,8 @@ export class Pages {
   restore(references: Uint32Array, free: Uint32Array): void {
     for (let page = 0; page < this.count; page++) {
       if (references[page] === 0) continue;
-      this.#pointers[page] = this.#arena.allocate(this.pageBytes);
-      this.#arena.u8.fill(0, this.#pointers[page]!, this.#pointers[page]! + this.pageBytes);
+      this.#pointers[page] = this.arena.allocate(this.pageBytes);
+      this.arena.u8.fill(0, this.#pointers[page]!, this.#pointers[page]! + this.pageBytes);
       this.#resident++;
     }
     this.references.set(references);
@@ -97,14 +97,14 @@ export class Pages {
     for (let i = 0; i < n; i++) {
       const page = this.#free[this.#freeCount - 1 - i]!;
       if (this.#pointers[page] !== 0) continue;
-      this.#pointers[page] = this.#arena.allocate(this.pageBytes);
+      this.#pointers[page] = this.arena.allocate(this.pageBytes);
       this.#resident++;
     }
   }
 
   /** Returns all memory to the arena. The object is of no use afterwards. */
   dispose(): void {
-    for (const pointer of this.#pointers) if (pointer !== 0) this.#arena.release(pointer);
+    for (const pointer of this.#pointers) if (pointer !== 0) this.arena.release(pointer);
     this.#pointers.fill(0);
   }
 }

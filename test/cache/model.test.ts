@@ -1,0 +1,123 @@
+/** Random commands on the cache and on plain arrays; mutants show that the comparison can fail. */
+import { afterEach, describe, expect, test } from "vitest";
+import { PageTables } from "../../src/cache/page-tables.js";
+import { Pages } from "../../src/cache/pages.js";
+import { createReferenceKernels } from "../../src/kernels/reference.js";
+import { loadWasmSync } from "../../src/kernels/wasm.js";
+import { checkModel, ran } from "./model.js";
+
+test("1,000 runs on WASM", () => {
+  ran.clear();
+  checkModel(loadWasmSync(), 1000, 1);
+  // Fourteen commands, and what they are there for: all of it happened, often.
+  expect([...ran.keys()].sort()).toEqual([
+    "adopt",
+    "append",
+    "appendLayer",
+    "create",
+    "dropPrefixes",
+    "evicted",
+    "follow",
+    "fork",
+    "free",
+    "matchPrefix",
+    "prefix hit",
+    "refused",
+    "reserve",
+    "restore",
+    "slide",
+    "storePrefix",
+    "truncate",
+  ]);
+  for (const [what, times] of ran) expect(times, what).toBeGreaterThan(what === "evicted" ? 2 : 40);
+  expect(ran.get("append")).toBeGreaterThan(2000);
+});
+test("1,000 runs on the reference", () => checkModel(createReferenceKernels(), 1000, 2));
+
+describe("mutants fail", () => {
+  let undo: () => void = () => {};
+  afterEach(() => undo());
+
+  function mutate<T extends object, K extends keyof T>(of: T, name: K, to: (original: T[K]) => T[K]): void {
+    const original = of[name];
+    of[name] = to(original);
+    undo = () => {
+      of[name] = original;
+    };
+  }
+  const fails = (): void => expect(() => checkModel(loadWasmSync(), 1000, 3)).toThrow(/Property failed/);
+
+  test("without copy-on-write", () => {
+    mutate(
+      PageTables.prototype,
+      "makeRoom",
+      (original) =>
+        function (this: PageTables, sequence, tokens, layer) {
+          const saved = this.pages.references.slice();
+          for (const page of sequence.table) if (page >= 0) this.pages.references[page] = 1;
+          try {
+            original.call(this, sequence, tokens, layer);
+          } finally {
+            for (const page of sequence.table)
+              if (page >= 0 && saved[page]! > 0) this.pages.references[page] = saved[page]!;
+          }
+        },
+    );
+    fails();
+  });
+
+  test("leaking a reference", () => {
+    mutate(
+      Pages.prototype,
+      "retain",
+      (original) =>
+        function (this: Pages, page) {
+          original.call(this, page);
+          if (this.references[page]! === 3) original.call(this, page);
+        },
+    );
+    fails();
+  });
+
+  test("sharing a length between forks", () => {
+    mutate(
+      PageTables.prototype,
+      "fork",
+      (original) =>
+        function (this: PageTables, parent) {
+          return Object.assign(original.call(this, parent), { fill: parent.fill });
+        },
+    );
+    fails();
+  });
+
+  test("without zeroing a page that is used again", () => {
+    mutate(
+      Pages.prototype,
+      "take",
+      (original) =>
+        function (this: Pages) {
+          const next = this.freeList.at(-1)!;
+          const arena = this.arena;
+          const old =
+            this.pointer(next) === 0 ? undefined : arena.bytes(this.pointer(next), this.pageBytes).slice();
+          const page = original.call(this);
+          if (old) arena.u8.set(old, this.pointer(page));
+          return page;
+        },
+    );
+    fails();
+  });
+
+  test("without wiping what a truncation forgot", () => {
+    mutate(
+      PageTables.prototype,
+      "claim",
+      () =>
+        function (this: PageTables, page, layer, _at, end) {
+          this.written[page * (this.written.length / this.pages.count) + layer] = end;
+        },
+    );
+    fails();
+  });
+});

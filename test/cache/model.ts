@@ -1,0 +1,410 @@
+/**
+ * The model of the cache: plain arrays, a fork is a deep copy, no pages (but the window, which is defined by them).
+ * Commands run on both and compare; the cache audits itself after each.
+ */
+import fc from "fast-check";
+import { CacheError, KvCache, type SequenceHandle } from "../../src/cache/index.js";
+import type { Kernels } from "../../src/kernels/kernels.js";
+import { bitsOf, normals } from "./vectors.js";
+
+export const PAGE_TOKENS = 3;
+const SHAPE = { layers: 2, kvHeads: 2, headDim: 32, pageTokens: PAGE_TOKENS, pages: 8 };
+const FORMATS = { key: ["turbo2", "turbo3"], value: ["turbo4", "f16"], seed: 5 };
+const ROW = SHAPE.kvHeads * SHAPE.headDim;
+const IDS = 12;
+const MOST_SEQUENCES = 6;
+/** What token `id` puts into a layer. */
+const ROWS = Array.from({ length: IDS + SHAPE.layers }, (_, i) => ({
+  key: normals(ROW, 100 + i),
+  value: normals(ROW, 200 + i),
+}));
+
+interface ModelSequence {
+  /** Token ids that each layer holds; layer 1 follows layer 0. */
+  layers: number[][];
+  released: Set<number>;
+}
+
+export class Model {
+  readonly sequences = new Map<SequenceHandle, ModelSequence>();
+  readonly stored = new Set<string>();
+  evictions = 0;
+}
+
+export class Real {
+  cache: KvCache;
+  /** [layer][side][id] → the decoded row. */
+  readonly decoded: Record<"key" | "value", Uint32Array>[][];
+
+  constructor(readonly kernels: Kernels) {
+    this.decoded = decodedRows(kernels);
+    this.cache = new KvCache({ ...SHAPE, ...FORMATS, backend: kernels });
+  }
+}
+
+const decodedCache = new WeakMap<Kernels, Record<"key" | "value", Uint32Array>[][]>();
+
+/** Each row through a fresh cache of its own: what any read must return. */
+function decodedRows(kernels: Kernels): Record<"key" | "value", Uint32Array>[][] {
+  let rows = decodedCache.get(kernels);
+  if (rows) return rows;
+  rows = Array.from({ length: SHAPE.layers }, (_, layer) =>
+    Array.from({ length: IDS }, (_, id) => {
+      const cache = new KvCache({ ...SHAPE, ...FORMATS, backend: kernels });
+      const seq = cache.create();
+      const row = ROWS[id + layer]!;
+      cache.append(seq, layer, row.key, row.value);
+      const read = (side: "key" | "value"): Uint32Array =>
+        bitsOf(cache.read(seq, layer, side, undefined, { to: 1 }));
+      const both = { key: read("key"), value: read("value") };
+      cache.dispose();
+      return both;
+    }),
+  );
+  decodedCache.set(kernels, rows);
+  return rows;
+}
+
+const lengthOf = (s: ModelSequence): number => Math.min(...s.layers.map((ids) => ids.length));
+const copyOf = (s: ModelSequence): ModelSequence => ({
+  layers: s.layers.map((ids) => [...ids]),
+  released: new Set(s.released),
+});
+
+/** How often each command ran, and what else happened. */
+export const ran = new Map<string, number>();
+const count = (what: string): void => void ran.set(what, (ran.get(what) ?? 0) + 1);
+
+class Command implements fc.Command<Model, Real> {
+  constructor(
+    readonly label: string,
+    readonly perform: (model: Model, real: Real) => void,
+    readonly needsSequence = true,
+    readonly needsRoom = false,
+  ) {}
+  check(model: Readonly<Model>): boolean {
+    return (
+      (!this.needsSequence || model.sequences.size > 0) &&
+      (!this.needsRoom || model.sequences.size < MOST_SEQUENCES)
+    );
+  }
+  run(model: Model, real: Real): void {
+    count(this.label.split("(")[0]!);
+    this.perform(model, real);
+    real.cache.audit();
+    compare(model, real);
+  }
+  toString(): string {
+    return this.label;
+  }
+}
+
+const pick = (model: Model, n: number): [SequenceHandle, ModelSequence] => {
+  const all = [...model.sequences];
+  return all[n % all.length]!;
+};
+
+const same = (a: Uint32Array, b: Uint32Array): boolean =>
+  a.length === b.length && a.every((x, i) => x === b[i]);
+function insist(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Error(what);
+}
+
+function compare(model: Model, { cache, decoded }: Real): void {
+  const live = [...cache].sort((a, b) => a - b);
+  insist(live.join() === [...model.sequences.keys()].sort((a, b) => a - b).join(), "live sequences");
+  for (const [seq, s] of model.sequences) {
+    insist(cache.length(seq) === lengthOf(s), `length of ${seq}`);
+    for (const [layer, ids] of s.layers.entries()) {
+      insist(cache.layerLength(seq, layer) === ids.length, `length of layer ${layer} of ${seq}`);
+      for (let page = 0; page * PAGE_TOKENS < ids.length; page++) {
+        if (s.released.has(page)) continue;
+        const from = page * PAGE_TOKENS;
+        const to = Math.min(from + PAGE_TOKENS, ids.length);
+        for (const side of ["key", "value"] as const) {
+          const bits = bitsOf(cache.read(seq, layer, side, undefined, { from, to }));
+          for (let t = from; t < to; t++) {
+            const row = bits.subarray((t - from) * ROW, (t - from + 1) * ROW);
+            insist(
+              same(row, decoded[layer]![ids[t]!]![side]),
+              `${side} ${t} of layer ${layer} of sequence ${seq}`,
+            );
+          }
+        }
+      }
+    }
+  }
+  const { pages, bytes } = cache.stats();
+  insist(pages.free + pages.used === pages.total, "pages free and used");
+  insist(bytes.physical === pages.used * bytes.page, "physical bytes");
+}
+
+const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((x, i) => x === b[i]);
+
+/** Runs what may be out of pages: true when it ran; when refused, checks that it had to be and nothing changed. */
+function attempt(cache: KvCache, call: () => void): boolean {
+  const before = cache.snapshot();
+  const { free, idle } = cache.stats().pages;
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (!(error instanceof CacheError) || error.code !== "OUT_OF_PAGES") throw error;
+    insist(
+      error.available === free + idle && error.needed! > free + idle,
+      `refused with ${error.message}, ${free} free, ${idle} idle`,
+    );
+    insist(bytesEqual(cache.snapshot(), before), "a refused call changed the cache");
+    count("refused");
+    return false;
+  }
+}
+
+function rows(ids: readonly number[], layer: number, side: "key" | "value"): Float32Array {
+  const x = new Float32Array(ids.length * ROW);
+  for (const [t, id] of ids.entries()) x.set(ROWS[id + layer]![side], t * ROW);
+  return x;
+}
+
+function appendTo(model: Model, real: Real, n: number, layer: number, ids: readonly number[]): void {
+  const [seq, s] = pick(model, n);
+  const ran = attempt(real.cache, () =>
+    real.cache.append(seq, layer, rows(ids, layer, "key"), rows(ids, layer, "value")),
+  );
+  if (ran) s.layers[layer]!.push(...ids);
+}
+
+/** Layer 1 takes what layer 0 has more. */
+function follow(model: Model, real: Real, n: number, most: number): void {
+  const [, s] = pick(model, n);
+  const ids = s.layers[0]!.slice(s.layers[1]!.length).slice(0, most);
+  if (ids.length > 0) appendTo(model, real, n, 1, ids);
+}
+
+const index = fc.nat({ max: 5 });
+const ids = fc.array(fc.nat({ max: IDS - 1 }), { minLength: 1, maxLength: 5 });
+/** Tokens that repeat, so that prefixes meet. */
+const few = fc.array(fc.nat({ max: 1 }), { minLength: 1, maxLength: 7 });
+
+const create = fc.constant(
+  new Command(
+    "create",
+    (m, { cache }) => void m.sequences.set(cache.create(), { layers: [[], []], released: new Set() }),
+    false,
+    true,
+  ),
+);
+const append = fc.tuple(index, fc.oneof(ids, few)).map(
+  ([n, tokens]) =>
+    new Command(`append(${n}, [${tokens}])`, (m, real) => {
+      const [seq, s] = pick(m, n);
+      const level = s.layers[0]!.length === s.layers[1]!.length;
+      const needed = real.cache.pagesNeeded(seq, tokens.length);
+      const before = real.cache.stats().counters.allocations;
+      appendTo(m, real, n, 0, tokens);
+      follow(m, real, n, 99);
+      const took = real.cache.stats().counters.allocations - before;
+      insist(
+        !level || s.layers[0]!.length !== s.layers[1]!.length || took === needed || took === 0,
+        `pagesNeeded ${needed}, took ${took}`,
+      );
+    }),
+);
+const appendLayer = fc
+  .tuple(index, ids)
+  .map(
+    ([n, tokens]) =>
+      new Command(`appendLayer(${n}, [${tokens}])`, (m, real) => appendTo(m, real, n, 0, tokens)),
+  );
+const followLayer = fc
+  .tuple(index, fc.integer({ min: 1, max: 3 }))
+  .map(([n, most]) => new Command(`follow(${n}, ${most})`, (m, real) => follow(m, real, n, most)));
+const fork = index.map(
+  (n) =>
+    new Command(
+      `fork(${n})`,
+      (m, { cache }) => {
+        const [seq, s] = pick(m, n);
+        const { used } = cache.stats().pages;
+        m.sequences.set(cache.fork(seq), copyOf(s));
+        insist(cache.stats().pages.used === used, "a fork took a page");
+      },
+      true,
+      true,
+    ),
+);
+const truncate = fc.tuple(index, fc.nat({ max: 12 })).map(
+  ([n, length]) =>
+    new Command(`truncate(${n}, ${length})`, (m, { cache }) => {
+      const [seq, s] = pick(m, n);
+      const gone = length % PAGE_TOKENS !== 0 && s.released.has(Math.floor(length / PAGE_TOKENS));
+      if (length > lengthOf(s) || gone) {
+        const before = cache.snapshot();
+        let code: string | undefined;
+        try {
+          cache.truncate(seq, length);
+        } catch (error) {
+          code = (error as CacheError).code;
+        }
+        insist(code === "INVALID_POSITION" && bytesEqual(cache.snapshot(), before), `truncate gave ${code}`);
+        return;
+      }
+      cache.truncate(seq, length);
+      s.layers = s.layers.map((tokens) => tokens.slice(0, length));
+      for (const page of s.released) if (page * PAGE_TOKENS >= length) s.released.delete(page);
+    }),
+);
+const free = index.map(
+  (n) =>
+    new Command(`free(${n})`, (m, { cache }) => {
+      const [seq] = pick(m, n);
+      cache.free(seq);
+      m.sequences.delete(seq);
+    }),
+);
+const reserve = fc.tuple(index, fc.nat({ max: 7 })).map(
+  ([n, tokens]) =>
+    new Command(`reserve(${n}, ${tokens})`, (m, { cache }) => {
+      const [seq] = pick(m, n);
+      const needed = cache.pagesNeeded(seq, tokens);
+      const before = cache.stats().counters.allocations;
+      if (!attempt(cache, () => cache.reserve(seq, tokens))) return;
+      insist(cache.stats().counters.allocations - before === needed, "reserve took other than pagesNeeded");
+      insist(cache.pagesNeeded(seq, tokens) === 0, "reserved, yet pages are needed");
+    }),
+);
+const slide = fc.tuple(index, fc.integer({ min: 1, max: 5 }), fc.nat({ max: 4 })).map(
+  ([n, window, sinks]) =>
+    new Command(`slide(${n}, ${window}, ${sinks})`, (m, { cache }) => {
+      const [seq, s] = pick(m, n);
+      const last = Math.floor(Math.max(0, lengthOf(s) - window) / PAGE_TOKENS);
+      cache.slide(seq, window, sinks);
+      for (let page = Math.ceil(sinks / PAGE_TOKENS); page < last; page++) s.released.add(page);
+    }),
+);
+const prefixKey = (tokens: readonly number[]): string => tokens.join();
+const storePrefix = index.map(
+  (n) =>
+    new Command(`storePrefix(${n})`, (m, { cache }) => {
+      const [seq, s] = pick(m, n);
+      const tokens = s.layers[0]!.slice(0, lengthOf(s));
+      const kept = cache.storePrefix(seq, tokens);
+      let full = Math.floor(tokens.length / PAGE_TOKENS);
+      for (const page of s.released) full = Math.min(full, page);
+      insist(kept === full * PAGE_TOKENS, `storePrefix kept ${kept} of ${tokens.length}`);
+      for (let page = 1; page <= full; page++) m.stored.add(prefixKey(tokens.slice(0, page * PAGE_TOKENS)));
+    }),
+);
+const matchPrefix = fc.tuple(index, few, fc.boolean()).map(
+  ([n, more, leaveOne]) =>
+    new Command(
+      `matchPrefix(${n}, [${more}], ${leaveOne})`,
+      (m, { cache }) => {
+        // A prefix that was stored, if there is one, and then something else.
+        const known = [...m.stored][n % Math.max(1, m.stored.size)];
+        const tokens = [...(known?.split(",").map(Number) ?? []), ...more];
+        let longest = 0;
+        const most = leaveOne ? tokens.length - 1 : tokens.length;
+        for (let n = PAGE_TOKENS; n <= most && m.stored.has(prefixKey(tokens.slice(0, n))); n += PAGE_TOKENS)
+          longest = n;
+        const found = cache.matchPrefix(tokens, { leaveOne });
+        const evicted = cache.stats().counters.evictions > 0;
+        insist(
+          found.tokens === longest || (evicted && found.tokens < longest),
+          `matched ${found.tokens}, stored ${longest}`,
+        );
+        if (longest > 0) count("prefix hit");
+        const hit = tokens.slice(0, found.tokens);
+        m.sequences.set(found.seq, { layers: [[...hit], [...hit]], released: new Set() });
+      },
+      false,
+      true,
+    ),
+);
+const dropPrefixes = fc.constant(
+  new Command(
+    "dropPrefixes",
+    (m, { cache }) => {
+      cache.dropPrefixes();
+      m.stored.clear();
+    },
+    false,
+  ),
+);
+const restore = fc.constant(
+  new Command(
+    "restore",
+    (_, real) => {
+      const bytes = real.cache.snapshot();
+      const restored = KvCache.restore(bytes, { backend: real.kernels });
+      real.cache.dispose();
+      real.cache = restored;
+      insist(bytesEqual(restored.snapshot(), bytes), "snapshot of the restored cache");
+    },
+    false,
+  ),
+);
+const adopt = index.map(
+  (n) =>
+    new Command(
+      `adopt(${n})`,
+      (m, { cache }) => {
+        const [seq, s] = pick(m, n);
+        const saved = cache.snapshot(seq);
+        let copy: SequenceHandle | undefined;
+        if (!attempt(cache, () => (copy = cache.adopt(saved)))) return;
+        m.sequences.set(copy!, copyOf(s));
+      },
+      true,
+      true,
+    ),
+);
+
+const commands = fc.commands(
+  [
+    create,
+    append,
+    append,
+    append,
+    fork,
+    append,
+    truncate,
+    free,
+    reserve,
+    slide,
+    storePrefix,
+    matchPrefix,
+    appendLayer,
+    followLayer,
+    restore,
+    adopt,
+    dropPrefixes,
+  ],
+  { maxCommands: 40, size: "max" },
+);
+
+/** Runs the model against the cache. @throws fast-check's report with the shortest commands that fail. */
+export function checkModel(kernels: Kernels, numRuns: number, seed: number): void {
+  fc.assert(
+    fc.property(commands, (cmds) => {
+      let real: Real | undefined;
+      fc.modelRun(() => {
+        real = new Real(kernels);
+        return { model: new Model(), real };
+      }, cmds);
+      const { cache } = real!;
+      if (cache.stats().counters.evictions > 0) count("evicted");
+      for (const seq of [...cache]) cache.free(seq);
+      cache.dropPrefixes();
+      cache.audit();
+      const { pages, counters } = cache.stats();
+      insist(
+        pages.free === pages.total && counters.allocations === counters.frees,
+        "all freed, yet pages are used",
+      );
+      cache.dispose();
+    }),
+    { numRuns, seed },
+  );
+}
