@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, tensorToF32 } from "../../src/files/safetensors.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
+import { evaluatePairs } from "../../src/model/eval-pairs.js";
 import { greedy } from "../../src/model/generate.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import { evaluate, summarise } from "../../src/model/perplexity.js";
@@ -67,6 +68,40 @@ describe.runIf(folder)("SmolLM2-135M", () => {
     within((await perplexity(hound.slice(20_000, 20_512), 512, 1, 0)).ppl, 52.46588, 1e-5);
     const passage = model.tokenizer.encode(text("hound_20000.txt"));
     within((await perplexity(passage, passage.length, 1, 0)).ppl, 44.33747, 1e-5);
+  });
+
+  /** An independent f32 pass's table: ratio, its error, mean divergence; the turbo rows with a least-squares scale. */
+  test("protocol A over the packed cache: q8_0 and q4_0 as published, turbo4, 3, 2 at or below", async () => {
+    const plan = { tokens: hound, context: 512, chunks: 8 };
+    const kv = ["q8_0", "q4_0", "turbo4", "turbo3", "turbo2"];
+    const { results, scored } = await evaluatePairs(model.transformer, {
+      plan,
+      kv,
+      baseline: "f16",
+      seed: 0,
+      about: [],
+    });
+    expect(scored).toBe(2040);
+    const expected = [
+      [1.0004, 0.0008, 0.00045],
+      [1.132, 0.013, 0.13],
+      [1.043, 0.009, 0.0476],
+      [1.176, 0.015, 0.191],
+      [2.612, 0.034, 0.999],
+    ] as const;
+    for (const [i, result] of results.entries()) {
+      const [ratio, se, kld] = expected[i]!;
+      const said = JSON.stringify(result);
+      // Both runs have an error of their own; divergences of two runs have the same.
+      expect(result.ratio - ratio, said).toBeLessThan(3 * Math.hypot(result.ratioSe, se));
+      expect(result.kld - kld, said).toBeLessThan(3 * Math.SQRT2 * result.kldSe);
+      if (i >= 2) continue;
+      expect(ratio - result.ratio, said).toBeLessThan(3 * Math.hypot(result.ratioSe, se));
+      expect(kld - result.kld, said).toBeLessThan(3 * Math.SQRT2 * result.kldSe);
+    }
+    expect(results.map(({ bytesPerToken }) => bytesPerToken)).toEqual(
+      [68, 36, 34, 26, 18].map((b) => 180 * b),
+    );
   });
 
   test("greedy text after tokens 1,000..1,063 is the independent pass's", () => {
