@@ -3,7 +3,10 @@ import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import Table from "cli-table3";
 import type { Command } from "commander";
+import { writeAtomic } from "../files/write-atomic.js";
 import type { EvalResult } from "../model/eval-pairs.js";
+import type { EvalPlan } from "../model/perplexity.js";
+import type { Transformer } from "../model/transformer.js";
 import { UsageError } from "./exit.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
@@ -19,6 +22,7 @@ interface Options {
   readonly threads: number;
   readonly tokenizer?: string;
   readonly checkpoint?: string;
+  readonly perLayer?: string;
   readonly json?: boolean;
 }
 
@@ -54,6 +58,23 @@ function table(results: readonly EvalResult[]): string {
   return table.toString();
 }
 
+/** Writes what each layer costs by itself, for `profile --sensitivity`. */
+async function perLayer(
+  transformer: Transformer,
+  plan: EvalPlan,
+  { kv, baseline, seed }: Options,
+  path: string,
+  progress: Progress,
+): Promise<void> {
+  const { layerSensitivity } = await import("../model/layer-sensitivity.js");
+  const onProgress = (done: number, total: number) =>
+    progress.update(done, total, `${done} of ${total} layers and pairs`);
+  const measured = await layerSensitivity(transformer, { plan, kv, baseline, seed, onProgress });
+  await writeAtomic(path, [new TextEncoder().encode(`${JSON.stringify(measured, null, 2)}\n`)]);
+  progress.clear();
+  process.stdout.write(`${path}: ${measured.layers.length} layers, ${kv.join(", ")}\n`);
+}
+
 async function run(options: Options): Promise<void> {
   // Loaded here: the other commands need neither the kernels nor the tokenizers.
   const { openModel } = await import("../model/open-model.js");
@@ -73,8 +94,10 @@ async function run(options: Options): Promise<void> {
     if (chunks === 0)
       throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
     const bos = tokenizer.addsBos ? tokenizer.bos : undefined;
+    const plan = { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) };
+    if (options.perLayer) return await perLayer(transformer, plan, options, options.perLayer, progress);
     const { results, scored } = await evaluatePairs(transformer, {
-      plan: { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) },
+      plan,
       kv: options.kv,
       baseline: options.baseline,
       seed: options.seed,
@@ -127,6 +150,7 @@ export function register(program: Command): void {
     .option("--threads <n>", "threads that compute", integer, 1)
     .option("--tokenizer <file>", "llama2.c's tokenizer file")
     .option("--checkpoint <file>", "keep finished chunks there, and go on from it after a stop")
+    .option("--per-layer <file>", "measure each layer by itself; writes what profile --sensitivity reads")
     .option("--json", "machine-readable output")
     .action(run);
 }

@@ -1,14 +1,14 @@
 /** An evaluation of K/V pairs by name, each in a {@link KvCache} of its own; resumable. */
 import { CacheKv } from "./cache-kv.js";
 import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
-import { kvPair } from "./kv-pair.js";
+import { type KvChoice, kvPair } from "./kv-pair.js";
 import { type EvalPlan, type EvalProgress, type EvalSummary, evaluate, summarise } from "./perplexity.js";
 import type { Transformer } from "./transformer.js";
 
 export interface PairsRequest {
   readonly plan: EvalPlan;
-  /** Names of pairs: kv-pair.ts. */
-  readonly kv: readonly string[];
+  /** Names of pairs (kv-pair.ts), or choices layer by layer, whose names must differ. */
+  readonly kv: readonly (string | KvChoice)[];
   readonly baseline: string;
   /** Of the rotations. */
   readonly seed: number;
@@ -32,14 +32,16 @@ export async function evaluatePairs(
   request: PairsRequest,
 ): Promise<{ readonly scored: number; readonly results: readonly EvalResult[] }> {
   const { plan, seed, checkpoint } = request;
-  const names = [...new Set(request.kv)];
-  const open = (name: string): CacheKv => {
-    const { key, value } = kvPair(name);
-    return new CacheKv(transformer.kvShape, plan.context, { key, value, seed });
-  };
-  const baseline = open(request.baseline);
-  const contenders = names.map((name) => ({ name, kv: open(name) }));
-  const key = evalKey(plan, names, [request.baseline, seed, ...request.about]);
+  const choices = new Map(
+    request.kv.map((kv): [string, KvChoice] => (typeof kv === "string" ? [kv, kvPair(kv)] : [kv.name, kv])),
+  );
+  const names = [...choices.keys()];
+  const open = ({ key, value }: KvChoice): CacheKv =>
+    new CacheKv(transformer.kvShape, plan.context, { key, value, seed });
+  const baseline = open(kvPair(request.baseline));
+  const contenders = [...choices.values()].map((choice) => ({ name: choice.name, kv: open(choice) }));
+  const formats = JSON.stringify([...choices.values()]);
+  const key = evalKey(plan, names, [request.baseline, formats, seed, ...request.about]);
   const kept = checkpoint === undefined ? undefined : await loadEval(checkpoint, key, plan, names);
   const state = await evaluate(transformer, baseline, contenders, plan, {
     ...(kept ? { state: kept } : {}),

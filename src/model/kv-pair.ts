@@ -11,6 +11,13 @@ export interface KvPair {
   readonly value: string;
 }
 
+/** Formats of both sides, one for all layers or one for each. */
+export interface KvChoice {
+  readonly name: string;
+  readonly key: string | readonly string[];
+  readonly value: string | readonly string[];
+}
+
 function formatNamed(name: string): string | undefined {
   const known = new Set(allFormats().map((format) => format.name));
   return [name, `ggml/${name}`].find((candidate) => known.has(candidate));

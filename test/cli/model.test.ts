@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { parseSensitivity } from "../../src/plan/sensitivity.js";
 import { HOUND_TEXT, NOVELS_MODEL } from "../model/novels.js";
 import { turboquant } from "./run.js";
 
@@ -38,6 +39,22 @@ test("eval: the report's fields, its bytes, the order of losses, and a table of 
   expect(turbo.kld).toBeGreaterThan(10 * q8.kld);
   const table = turboquant(args).stdout.toString();
   for (const { ppl } of report.results) expect(table).toContain(`${ppl.toFixed(3)} ±`);
+});
+
+test("eval --per-layer writes what profile --sensitivity reads", () => {
+  const file = join(dir, "kl.json");
+  const kv = ["--kv", "turbo4,turbo2,q8_0/turbo3"];
+  const args = ["eval", ...shipped, "--ctx", "48", "--chunks", "2", ...kv, "--per-layer", file];
+  expect(turboquant(args).status).toBe(0);
+  const layers = parseSensitivity(JSON.parse(readFileSync(file, "utf8")));
+  expect(layers.length).toBe(4);
+  for (const options of layers) {
+    expect(options.map(({ k, v }) => `${k} ${v}`)).toEqual(["turbo4 turbo4", "turbo2 turbo2", "q8_0 turbo3"]);
+    expect(options[0]!.kl).toBeLessThan(options[1]!.kl);
+    expect(options[2]!.kl).toBeGreaterThan(0);
+  }
+  const profile = ["profile", "--model", NOVELS_MODEL, "--sensitivity", file, "--budget", "1", "--json"];
+  expect(turboquant(profile).status).toBe(0);
 });
 
 test("wrong use is exit 2, bad data exit 1, one line each", () => {
