@@ -204,6 +204,13 @@ llama_kv_cache: size =   97.50 MiB (  2560 cells,  39 layers,  1/1 seqs), K (f16
     expect(parseCacheLines("nothing here")).toEqual([]);
   });
 
+  test("several streams have cells of their own", () => {
+    const log =
+      "llama_kv_cache: size = 5440.00 MiB ( 65536 cells, 40 layers, 2/2 seqs), K (turbo4): 2720.00 MiB, V (turbo4): 2720.00 MiB";
+    const comparison = compareCacheLine(parseCacheLines(log)[0]!, CLASS_27B, turbo4, registryBytes)!;
+    expect([comparison.calculatedMib, comparison.difference]).toEqual([5440, 0]);
+  });
+
   test("a line of another model is not compared", () => {
     const [line] = parseCacheLines("llama_kv_cache: size = 1.00 MiB ( 256 cells, 7 layers, 1/1 seqs)");
     expect(compareCacheLine(line!, CLASS_27B, turbo4, registryBytes)).toBeNull();

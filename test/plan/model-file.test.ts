@@ -174,6 +174,7 @@ describe("config.json", () => {
   test("windows without layer types: switched off, from a layer on, by pattern, unknown", () => {
     const at = (more: object) => windows(shapeFromHfConfig({ ...qwen, sliding_window: 4096, ...more }, null));
     expect(at({ use_sliding_window: false })).toBe(0);
+    expect(at({ use_sliding_window: false, sliding_window_pattern: 6 })).toBe(0);
     expect(at({ use_sliding_window: true, max_window_layers: 21 })).toBe(7);
     expect(at({ sliding_window_pattern: 6 })).toBe(24);
     expect(at({})).toBe(0);
@@ -238,6 +239,35 @@ describe("files", () => {
       expect(f16Bytes(shape, 32_768) / 2 ** 20).toBe(5120);
     } finally {
       globalThis.fetch = before;
+    }
+  });
+
+  /** A GGUF with one f32 tensor of 64 values, written by hand: header, keys, tensor table, padding, data. */
+  function withTensor(): Buffer {
+    const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
+    const u64 = (value: number): Buffer => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+    const text = (value: string): Buffer => Buffer.concat([u64(value.length), Buffer.from(value)]);
+    const number = (key: string, value: number): Buffer => Buffer.concat([text(key), u32(4), u32(value)]);
+    const table = Buffer.concat([
+      Buffer.from("GGUF"),
+      ...[u32(3), u64(1), u64(4)],
+      ...[text("general.architecture"), u32(8), text("llama")],
+      number("llama.block_count", 2),
+      number("llama.embedding_length", 64),
+      number("llama.attention.head_count", 1),
+      ...[text("token_embd.weight"), u32(1), u64(64), u32(0), u64(0)],
+    ]);
+    return Buffer.concat([table, Buffer.alloc((32 - (table.length % 32)) % 32), Buffer.alloc(256)]);
+  }
+
+  test("cut short in its tensor table, or before its data: refused; whole: read", async () => {
+    const bytes = withTensor();
+    const path = join(folder, "tensor.gguf");
+    await writeFile(path, bytes);
+    expect(await readModelShape(path)).toMatchObject({ heads: 1, kvHeads: 1, weightBytes: bytes.length });
+    for (const length of [bytes.length - 256, bytes.length - 256 - 40]) {
+      await writeFile(path, bytes.subarray(0, length));
+      await expect(readModelShape(path)).rejects.toThrow(/cut short/);
     }
   });
 

@@ -114,6 +114,14 @@ describe("selection: the specification's examples and the old tests", () => {
     expect(planLevel({ model: tiny, context: 8 * K, hardware }).chosen.level.name).toBe("q4_0");
   });
 
+  test("where nothing fits, the fallback is named but never taken for the level that compresses most", () => {
+    // heads of 64 are padded to 128: turbo2 takes 4.53 bits a value here, q4_0 4.5
+    const small = uniformShape({ layers: 30, kvHeads: 3, heads: 9, headDim: 64, weightBytes: 2 * GIB });
+    const { chosen, warnings } = planLevel({ model: small, context: 128 * K, hardware: givenHardware(GIB) });
+    expect(chosen.level.name).toBe("turbo2");
+    expect(warnings.join()).toContain("q4_0 would take less");
+  });
+
   test("an asymmetric model (7:1): the levels count its q8_0 keys", () => {
     const qwen = uniformShape({ layers: 28, kvHeads: 4, heads: 28, headDim: 128, weightBytes: 5 * GIB });
     const { chosen, notes } = planLevel({ model: qwen, context: 32 * K, hardware: givenHardware(24 * GIB) });
