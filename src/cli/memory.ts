@@ -37,8 +37,17 @@ export function register(program: Command): void {
       .command("memory")
       .description("bytes of a KV cache per token and per context, saving against f16"),
   )
-    .option("--formats <list>", "formats or pairs keys/values, separated by commas", DEFAULT_FORMATS)
-    .option("-c, --contexts <list>", "contexts in tokens", tokenCounts, [32_768, 65_536, 131_072])
+    .addOption(
+      new Option("--formats <list>", "formats or pairs keys/values, separated by commas").default(
+        DEFAULT_FORMATS,
+        "f16, q8_0, q4_0, the turbo formats of llama-server and ours",
+      ),
+    )
+    .addOption(
+      new Option("-c, --contexts <list>", "contexts in tokens")
+        .argParser(tokenCounts)
+        .default([32_768, 65_536, 131_072], "32K,64K,128K"),
+    )
     .addOption(new Option("--context <list>").argParser(tokenCounts).hideHelp())
     .option("--log <file>", "compare with the llama_kv_cache size lines of a llama-server log")
     .option("--mode <n>", "TURBO_LAYER_ADAPTIVE that the server of the log ran with", integer)

@@ -53,7 +53,11 @@ export function register(program: Command): void {
   withPlanOptions(
     program.command("plan").description("choose the KV-cache level for a model, a context and this machine"),
   )
-    .option("--contexts <list>", "contexts of the table", tokenCounts, [32_768, 65_536, 131_072])
+    .addOption(
+      new Option("--contexts <list>", "contexts of the table")
+        .argParser(tokenCounts)
+        .default([32_768, 65_536, 131_072], "32K,64K,128K"),
+    )
     .option("--nominal", "show the old planner's nominal figures (3.5/2.5/1.5 bits) side by side")
     .option("--detect-only", "only say what memory this machine has")
     .option("--json", "for machines")
