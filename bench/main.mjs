@@ -2,7 +2,7 @@
 import { cpus } from "node:os";
 import process from "node:process";
 
-const SUITES = { kernels: () => import("./kernels.mjs") };
+const SUITES = { kernels: () => import("./kernels.mjs"), cache: () => import("./cache.mjs") };
 
 const words = process.argv.slice(2);
 const json = words.includes("--json");

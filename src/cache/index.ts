@@ -5,6 +5,13 @@
 export type { AttendOptions } from "../attention/attend.js";
 export type { CacheAttendOptions, ReadOptions } from "./arguments.js";
 export { CacheError, type CacheErrorCode } from "./cache-error.js";
+export {
+  type ContiguousTensor,
+  type ContiguousType,
+  exportPastKeyValues,
+  importPastKeyValues,
+  type PastKeyValues,
+} from "./contiguous.js";
 export type { SanitizedVectors } from "./encoder.js";
 export { loadCache, saveCache } from "./files.js";
 export { KvCache } from "./kv-cache.js";
