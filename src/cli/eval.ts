@@ -41,7 +41,7 @@ function table(results: readonly EvalResult[]): string {
       "KLD\n99.9 %",
       "same\ntop",
     ],
-    colAligns: ["left", ...Array.from({ length: 7 }, () => "right" as const)],
+    colAligns: ["left", ...Array.from({ length: 8 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const r of results)
@@ -54,6 +54,7 @@ function table(results: readonly EvalResult[]): string {
       r.kld99.toPrecision(3),
       r.kld999.toPrecision(3),
       percent(r.sameTop),
+      `${r.deltaPpl.toFixed(3)} ${r.gate}`,
     ]);
   return table.toString();
 }

@@ -2,7 +2,16 @@
 import { CacheKv } from "./cache-kv.js";
 import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
 import { type KvChoice, kvPair } from "./kv-pair.js";
-import { type EvalPlan, type EvalProgress, type EvalSummary, evaluate, summarise } from "./perplexity.js";
+import {
+  divergenceByPosition,
+  type EvalPlan,
+  type EvalProgress,
+  type EvalSummary,
+  evaluate,
+  scoredPerChunk,
+  summarise,
+} from "./perplexity.js";
+import type { Mean } from "./statistics.js";
 import type { Transformer } from "./transformer.js";
 
 export interface PairsRequest {
@@ -18,8 +27,18 @@ export interface PairsRequest {
   readonly onProgress?: (progress: EvalProgress) => void;
 }
 
+/** PASS up to 0.5 of perplexity lost, FAIL (the kill criterion) above 1.0: spec 5 §5.1. */
+export type Gate = "PASS" | "BORDERLINE" | "FAIL";
+export const gateOf = (deltaPpl: number): Gate =>
+  deltaPpl <= 0.5 ? "PASS" : deltaPpl <= 1 ? "BORDERLINE" : "FAIL";
+
 export interface EvalResult extends EvalSummary {
   readonly kv: string;
+  /** Perplexity lost against the baseline. */
+  readonly deltaPpl: number;
+  readonly gate: Gate;
+  /** Mean divergence in each quarter of a chunk's scored positions, first to last: it should not grow. */
+  readonly drift: readonly Mean[];
   /** Bytes of one more token, in all layers. */
   readonly bytesPerToken: number;
   /** Bytes that do not grow with the tokens. */
@@ -48,12 +67,14 @@ export async function evaluatePairs(
     ...(request.onProgress ? { onProgress: request.onProgress } : {}),
     ...(checkpoint === undefined ? {} : { onChunk: (done) => saveEval(checkpoint, key, done) }),
   });
-  const results = contenders.map(({ name, kv }) => ({
-    kv: name,
-    ...summarise(state.contenders.get(name)!, state.baseline),
-    bytesPerToken: kv.bytesPerToken,
-    fixedBytes: 0,
-  }));
+  const results = contenders.map(({ name, kv }) => {
+    const scores = state.contenders.get(name)!;
+    const summary = summarise(scores, state.baseline);
+    const deltaPpl = summary.ppl - summary.ppl / summary.ratio;
+    const drift = divergenceByPosition(scores, scoredPerChunk(plan), Math.min(4, scoredPerChunk(plan)));
+    const { bytesPerToken } = kv;
+    return { kv: name, ...summary, deltaPpl, gate: gateOf(deltaPpl), drift, bytesPerToken, fixedBytes: 0 };
+  });
   for (const { kv } of contenders) kv.dispose();
   baseline.dispose();
   return { scored: state.baseline.logProb.length, results };

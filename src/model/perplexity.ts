@@ -238,3 +238,15 @@ export function summarise(scores: Scores, baseline: Scores, scored = scores.logP
     sameTopSe: same.se,
   };
 }
+
+/**
+ * Mean divergence by position: a chunk's `perChunk` scored positions in `parts` stretches of (nearly) equal length, all
+ * chunks together.
+ */
+export function divergenceByPosition(scores: Scores, perChunk: number, parts: number): Mean[] {
+  assertInteger(parts, "parts", 1, perChunk);
+  const stretch = (i: number) => Math.floor(((i % perChunk) * parts) / perChunk);
+  return Array.from({ length: parts }, (_, part) =>
+    meanOf(scores.divergence.filter((_, i) => stretch(i) === part)),
+  );
+}

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CacheKv } from "../../src/model/cache-kv.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
-import { evaluatePairs } from "../../src/model/eval-pairs.js";
+import { evaluatePairs, gateOf } from "../../src/model/eval-pairs.js";
 import { kvPair } from "../../src/model/kv-pair.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import { evaluate, summarise } from "../../src/model/perplexity.js";
@@ -47,6 +47,10 @@ test("attention on packed bytes gives the logits of encode, decode, attend", asy
   }
 });
 
+test("gates: PASS to 0.5 of perplexity lost, FAIL above 1", () => {
+  expect([-1, 0.5, 0.51, 1, 1.01].map(gateOf)).toEqual(["PASS", "PASS", "BORDERLINE", "BORDERLINE", "FAIL"]);
+});
+
 test("pairs by name, with their bytes; a stopped evaluation goes on to the same figures", async () => {
   const plan = { tokens, context: 100, chunks: 3 };
   const request = { plan, kv: ["q8_0", "turbo4/turbo3"], baseline: "f16", seed: SEED, about: ["novels3M"] };
@@ -56,6 +60,12 @@ test("pairs by name, with their bytes; a stopped evaluation goes on to the same 
     ["q8_0", 4 * 2 * 2 * 68, 0],
     ["turbo4/turbo3", 4 * 2 * (34 + 26), 0],
   ]);
+  for (const { ppl, ratio, deltaPpl, gate, drift, kld } of whole.results) {
+    expect(deltaPpl).toBeCloseTo(ppl * (1 - 1 / ratio), 10);
+    expect(gate).toBe(gateOf(deltaPpl));
+    expect(drift.length).toBe(4);
+    expect(drift.reduce((sum, { mean }) => sum + mean / 4, 0)).toBeCloseTo(kld, 2);
+  }
   const checkpoint = join(folder, "state");
   const stop = ({ chunk }: { chunk: number }) => {
     if (chunk === 2) throw new Error("stopped");

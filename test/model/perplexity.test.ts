@@ -4,6 +4,7 @@ import type { KvStore } from "../../src/model/kv-store.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import {
   divergence,
+  divergenceByPosition,
   type EvalPlan,
   type EvalState,
   emptyState,
@@ -146,6 +147,16 @@ test("the summary's figures, by hand", () => {
   expect(summary.kld99).toBeCloseTo(0.1 + 0.2 * 0.98, 12);
   expect(summary.sameTop).toBeCloseTo(2 / 3, 12);
   expect(summarise(scores, baseline, 2).ppl).toBeCloseTo(Math.exp(1.75), 12);
+});
+
+test("divergence by position: chunks together, stretches of a chunk apart", () => {
+  const divergence = Float64Array.of(1, 2, 3, 4, 5, /* next chunk */ 3, 4, 5, 6, 7);
+  const scores = { logProb: new Float64Array(10), divergence, sameTop: new Uint8Array(10) };
+  const parts = divergenceByPosition(scores, 5, 2);
+  expect(parts.map(({ mean }) => mean)).toEqual([(1 + 2 + 3 + 3 + 4 + 5) / 6, (4 + 5 + 6 + 7) / 4]);
+  expect(parts[1]!.se).toBeCloseTo(Math.sqrt(5 / 3 / 4), 12);
+  expect(divergenceByPosition(scores, 10, 1)[0]!.mean).toBeCloseTo(4, 12);
+  expect(() => divergenceByPosition(scores, 5, 6)).toThrow(RangeError);
 });
 
 test("divergence of two distributions, by hand; never of one from itself", () => {
