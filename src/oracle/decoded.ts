@@ -50,12 +50,12 @@ export function verifyDecoded(options: VerifyOptions, decoded: Float32Array, wid
             : [];
         faults = ranked([
           ...swapped(due, decoded, width, n),
-          ...basis(codec, ref, input, dim, decoded, width),
+          ...(findFormat(format).rotated ? basis(codec, ref, input, dim, decoded, width) : []),
           ...found,
         ]).filter((f) => f.explains > 0.25);
       }
     }
-    if (!c.faulty) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.97);
+    if (!c.faulty) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.8);
   }
   const faulty = c.faulty || faults.length > 0;
   if (faulty && faults.length === 0)

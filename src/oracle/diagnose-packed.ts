@@ -79,6 +79,7 @@ export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array):
   for (const s of survivors) found.push(...withNorms(wire, s, packed, wire.boundaries, wire.centroids, []));
   if (!found.some((f) => f.explains > 0.9 && !f.id.includes("+")))
     found.push(...tableCandidates(wire, all, packings, transforms, packed));
+  if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(wire, all[0]!, packed, packings));
   return ranked(found.filter((f) => f.id !== ""));
 }
 
@@ -290,4 +291,49 @@ function normEvidence(
     for (const c of codesAt(s, wire, packed, g)) counts[c]!++;
     use(counts, norm / stored);
   }
+}
+
+/** The norms fit the codes, the codes do not fit the values: some other orthogonal matrix, or only another order. */
+function otherRotation(wire: Wire, order: Order, packed: Uint8Array, packings: readonly Packing[]): Fault[] {
+  const packing = packings[0];
+  if (!packing || packing.id) return [];
+  let right = 0;
+  let sorted = 0;
+  let varied = 0;
+  const picked = generic(order.groups, 60);
+  const t = trueTransform(wire);
+  for (const g of picked) {
+    const codes = codesAt({ packing }, wire, packed, g);
+    const stored = readNorm(wire, packed, g * wire.groupBytes + wire.normAt[0]!);
+    const norm = order.groups.norm[g]!;
+    const due = wire.rule === "raw" ? norm : norm / lengthOf(wire.centroids, codes);
+    const slack = wire.rule === "unbiased" ? 0.1 : 1.5e-3;
+    if (Math.abs(stored / due - 1) < slack) right++;
+    if (new Set(codes).size > wire.centroids.length / 2) varied++;
+    const z = new Float64Array(wire.group);
+    t.run(order.groups.x[g]!, norm, z);
+    const expected = Uint8Array.from(z, (v) => cell(wire.boundaries, v)).sort();
+    let off = 0;
+    codes.sort().forEach((c, i) => {
+      if (c !== expected[i]) off++;
+    });
+    if (off <= 1) sorted++;
+  }
+  if (right < 0.9 * picked.length || varied < 0.9 * picked.length) return [];
+  const share = sorted / picked.length;
+  if (share > 0.9)
+    return [
+      {
+        id: "rotation-order",
+        explains: 0.8,
+        evidence: `codes agree as a multiset in ${sorted} of ${picked.length} groups: the right numbers in another order`,
+      },
+    ];
+  return [
+    {
+      id: "rotation-unknown",
+      explains: 0.6,
+      evidence: `norms fit the codes in ${right} of ${picked.length} groups, but the codes have nothing to do with the values`,
+    },
+  ];
 }

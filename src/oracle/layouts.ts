@@ -146,9 +146,12 @@ export function packingFaults(wire: Shape): Packing[] {
       add("pack-bitplane-order", "one plane per bit, highest first", planar(group, bits, from, true));
     }
   }
-  if (bits > 1 && !isPlanes)
-    for (let b = 0; b < bits; b++)
+  if (bits > 1 && !isPlanes) {
+    add("codebook-truncated", "the highest bit of every code is lost", layout, { mask: top >> 1 });
+    if (bits > 2) add("codebook-truncated", "codes masked to their two lowest bits", layout, { mask: 3 });
+    for (let b = 0; b < bits - 1; b++)
       add("pack-plane-missing", `bit ${b} of every code is empty`, layout, { mask: top ^ (1 << b) });
+  }
   for (const run of [32, 64, group])
     if (run <= group && group % run === 0 && run > 2) {
       const half = run / 2;

@@ -32,6 +32,7 @@ export function evidenceFaults(
       const own = token >= 0 ? l.origins[token] : undefined;
       if (source === "zeros") vote(w.side === "keys" ? "k-zero" : "truncate-shared");
       else if (source.endsWith("still rotated")) vote("v-not-unrotated");
+      else if (w.side === "values" && token >= 0 && sameLength(l, token, w, given)) vote("v-not-unrotated");
       const [, side, seq, layer, position] = SOURCE.exec(source) ?? [];
       if (!side || !own) continue;
       const shift = Number(position) - own.position;
@@ -42,8 +43,7 @@ export function evidenceFaults(
       else if (seq === own.seq && window && w.token < window.sinks) vote("sink-dropped");
       else if (seq === own.seq && Math.abs(shift) === pageSize) vote("page-table-off-by-one");
       else if (seq === own.seq && Math.abs(shift) === 1) vote("page-table-off-by-one");
-      else if (shift === 0 && seq !== op.seq) vote("cow-missing");
-      else if (shift === 0) vote("cow-missing");
+      else if (shift === 0 && related(l, seq!, op.seq!)) vote("cow-missing");
       else if (seq === own.seq) vote("stale-page");
       else vote("refcount-leak");
     }
@@ -53,4 +53,28 @@ export function evidenceFaults(
     explains: (0.8 * n) / Math.max(1, counted),
     evidence: `${n} of ${counted} wrong heads looked at hold what this fault would leave there`,
   }));
+}
+
+/** One was forked from the other, or both from a third. */
+function related(l: Loaded, a: string, b: string): boolean {
+  const parent = new Map<string, string>();
+  for (const op of l.trace.ops) if (op.op === "fork") parent.set(op.to!, op.from!);
+  const root = (name: string): string => {
+    let at = name;
+    for (let hops = 0; parent.has(at) && hops < 1000; hops++) at = parent.get(at)!;
+    return at;
+  };
+  return root(a) === root(b);
+}
+
+/** Nothing that was appended, but as long as what belongs there: turned. */
+function sameLength(l: Loaded, token: number, w: WrongHead, given: Float32Array): boolean {
+  const { dim, kvHeads } = l.trace;
+  let due = 0;
+  let got = 0;
+  for (let i = 0; i < dim; i++) {
+    due += l.store.values[token]![w.head * dim + i]! ** 2;
+    got += given[(w.token * kvHeads + w.head) * dim + i]! ** 2;
+  }
+  return Math.abs(got / due - 1) < 0.02;
 }

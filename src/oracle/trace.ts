@@ -5,7 +5,8 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { evidenceFaults } from "./trace-evidence.js";
 import {
-  CACHE_FAULTS,
+  type CacheFault,
+  cacheFaults,
   type Operation,
   type ReadResult,
   replay,
@@ -178,11 +179,14 @@ function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly W
   const total = due.reduce((sum, r) => sum + 2 * r.keys.length * trace.kvHeads, 0);
   const before = wrong.reduce((sum, w) => sum + w.length, 0);
   const out: Fault[] = [];
-  const score = (faults: readonly (typeof CACHE_FAULTS)[number][]): number => {
-    const merged = Object.assign({}, ...faults, { id: "", note: "" }) as (typeof CACHE_FAULTS)[number];
+  const score = (faults: readonly CacheFault[]): number => {
+    const merged = Object.assign({}, ...faults, { id: "", note: "" }) as CacheFault;
     const reads = replay(trace, trace.ops, merged);
     let left = 0;
-    for (const [i, r] of reads.entries()) left += wrongHeads(l, r, l.given[i]!).length;
+    for (const [i, r] of reads.entries()) {
+      left += wrongHeads(l, r, l.given[i]!).length;
+      if (left >= before) break;
+    }
     const id = pairId(faults.map((f) => f.id));
     const explained = Math.max(0, (before - left) / before);
     if (explained > 0.2)
@@ -193,10 +197,13 @@ function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly W
       });
     return explained;
   };
-  const singles = CACHE_FAULTS.map((f) => ({ f, e: score([f]) }));
+  const known = cacheFaults(trace);
+  const singles = known.map((f) => ({ f, e: score([f]) }));
   if (!singles.some((s) => s.e > 0.995)) {
-    for (const [i, a] of CACHE_FAULTS.entries())
-      for (const b of CACHE_FAULTS.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
+    // Pairs of what explains something alone, and of what changes every read.
+    const useful = singles.filter((s) => s.e > 0.02 || s.f.sides || s.f.layerShift).map((s) => s.f);
+    for (const [i, a] of useful.entries())
+      for (const b of useful.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
     out.push(...evidenceFaults(l, due, wrong));
   }
   return ranked(out);

@@ -222,7 +222,7 @@ export function transformFaults(wire: Wire): Transform[] {
     ["1/√d applied twice", 1 / root],
     ["1/√128 in place of 1/√d", Math.sqrt(block / 128)],
     ["1/√(2d) in place of 1/√d", Math.SQRT1_2],
-    ["√2 too large", Math.SQRT2],
+    ...(wire.rule === "raw" ? [] : [["√2 too large", Math.SQRT2] as [string, number]]),
     ["2 too large", 2],
     ["2 too small", 0.5],
     ["1/√64 in place of 1/√d", Math.sqrt(block / 64)],

@@ -105,7 +105,7 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
       );
     }
   } else if (tie) faults = [tieFault(c)];
-  if (!c.faulty && !tie) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.97);
+  if (!c.faulty && !tie) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.8);
   const faulty = c.faulty || faults.length > 0;
   if (faulty && faults.length === 0)
     faults = [
