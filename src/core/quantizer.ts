@@ -19,10 +19,10 @@ import { type Rotation, unrotate, wht } from "./wht.js";
 
 const { fround } = Math;
 
-export interface Quantizer {
+/** A quantiser without its codes: what a scalar codebook and a trellis (trellis-quantizer.ts) share. */
+export interface Frame {
   readonly dim: number;
   readonly rotation: Rotation;
-  readonly codebook: Codebook;
   readonly rule: ScaleRule;
   /** μ (dim,), or none. */
   readonly center: Float32Array | undefined;
@@ -30,8 +30,30 @@ export interface Quantizer {
   readonly gain: number;
   /** fround(√dim). */
   readonly rootDim: number;
-  /** Centroids in units of a unit vector's coordinate: fround(c · fround(1/√dim)). */
+}
+
+export interface Quantizer extends Frame {
+  readonly codebook: Codebook;
+  /** {@link unitLevels} of the centroids. */
   readonly levels: Float32Array;
+}
+
+export function createFrame(rotation: Rotation, rule: ScaleRule, center?: Float32Array): Frame {
+  const { dim, block } = rotation;
+  return {
+    dim,
+    rotation,
+    rule,
+    center,
+    gain: fround(Math.sqrt(dim / block)),
+    rootDim: fround(Math.sqrt(dim)),
+  };
+}
+
+/** Values of N(0,1) in units of a unit vector's coordinate: fround(c · fround(1/√dim)). */
+export function unitLevels(values: Float32Array, dim: number): Float32Array {
+  const unit = fround(1 / Math.sqrt(dim));
+  return values.map((c) => c * unit);
 }
 
 export function createQuantizer(
@@ -41,18 +63,8 @@ export function createQuantizer(
   center?: Float32Array,
   codebook: Codebook = gaussianCodebook(bits),
 ): Quantizer {
-  const { dim, block } = rotation;
-  const unit = fround(1 / Math.sqrt(dim));
-  return {
-    dim,
-    rotation,
-    codebook,
-    rule,
-    center,
-    gain: fround(Math.sqrt(dim / block)),
-    rootDim: fround(Math.sqrt(dim)),
-    levels: codebook.centroids.map((c) => c * unit),
-  };
+  const frame = createFrame(rotation, rule, center);
+  return { ...frame, codebook, levels: unitLevels(codebook.centroids, frame.dim) };
 }
 
 /** Working space of {@link quantizeMse}: z and c of the last vector. */
@@ -66,19 +78,34 @@ export const createScratch = (dim: number): Scratch => ({
   c: new Float32Array(dim),
 });
 
-/** x: (dim,) → codes: (dim,), and the scale as fp16 bits. Not finite, or overflowing, shows as exponent 31. */
-export function quantizeMse(q: Quantizer, x: Float32Array, codes: Uint8Array, { z, c }: Scratch): number {
-  const { rotation, codebook, center } = q;
-  const { before, after, block } = rotation;
-  for (let i = 0; i < z.length; i++) z[i] = center ? x[i]! - center[i]! : x[i]!;
+/** x: (dim,) → z: (dim,), the rotated coordinates in units of N(0,1). Returns ‖x − μ‖. */
+export function normalise(f: Frame, x: Float32Array, z: Float32Array): number {
+  const { before, after, block } = f.rotation;
+  for (let i = 0; i < z.length; i++) z[i] = f.center ? x[i]! - f.center[i]! : x[i]!;
   const norm = fround(Math.sqrt(sumOfSquares(z)));
-  const factor = norm > 0 ? fround(q.gain / norm) : 0;
+  const factor = norm > 0 ? fround(f.gain / norm) : 0;
   for (let i = 0; i < z.length; i++) z[i]! *= before[i]!;
   wht(z, block);
   for (let i = 0; i < z.length; i++) z[i] = fround(z[i]! * factor) * after[i]!;
-  quantize(z, codebook.boundaries, codes);
-  dequantize(codes, codebook.centroids, c);
-  return toF16(storedScale(q.rule, norm, dot(z, c), sumOfSquares(c), q.dim, q.rootDim));
+  return norm;
+}
+
+/** The scale by the frame's rule as fp16 bits, from what was quantised (z) and what it became (c). */
+export const fitScale = (f: Frame, norm: number, z: Float32Array, c: Float32Array): number =>
+  toF16(storedScale(f.rule, norm, dot(z, c), sumOfSquares(c), f.dim, f.rootDim));
+
+/** x ← R⁻¹ x + μ in place. x: (dim,). */
+export function leaveFrame(f: Frame, x: Float32Array): void {
+  unrotate(f.rotation, x);
+  if (f.center) for (let i = 0; i < x.length; i++) x[i]! += f.center[i]!;
+}
+
+/** x: (dim,) → codes: (dim,), and the scale as fp16 bits. Not finite, or overflowing, shows as exponent 31. */
+export function quantizeMse(q: Quantizer, x: Float32Array, codes: Uint8Array, { z, c }: Scratch): number {
+  const norm = normalise(q, x, z);
+  quantize(z, q.codebook.boundaries, codes);
+  dequantize(codes, q.codebook.centroids, c);
+  return fitScale(q, norm, z, c);
 }
 
 /** codes: (dim,), scale: fp16 bits → out: (dim,), in the rotated basis, without the centre. */
@@ -91,6 +118,5 @@ export function dequantizeRotated(q: Quantizer, codes: Uint8Array, scale: number
 /** codes: (dim,), scale: fp16 bits → out: (dim,), original basis, centre added back. */
 export function dequantizeMse(q: Quantizer, codes: Uint8Array, scale: number, out: Float32Array): void {
   dequantizeRotated(q, codes, scale, out);
-  unrotate(q.rotation, out);
-  if (q.center) for (let i = 0; i < out.length; i++) out[i]! += q.center[i]!;
+  leaveFrame(q, out);
 }

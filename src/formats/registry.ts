@@ -10,11 +10,13 @@ import { outlierFormats } from "./outliers.js";
 import { plainFormats } from "./plain.js";
 import { polarFormats } from "./polar.js";
 import { realizarFormats } from "./realizar.js";
+import { trellisFormats } from "./trellis.js";
 import { turboFormats } from "./turbo.js";
 import { vllmFormats } from "./vllm.js";
 
 const FORMATS: readonly Format[] = [
   ...turboFormats,
+  ...trellisFormats,
   ...outlierFormats,
   ...polarFormats,
   ...plainFormats,

@@ -12,8 +12,7 @@
  * the staging between caller's arrays and the backend's memory, and the policy for what fp16 cannot hold.
  */
 import { assertBytes, assertFloat32, assertOneOf } from "../core/check.js";
-import { dot, F16_MAX } from "../core/float.js";
-import { FormatError } from "../core/format-error.js";
+import { dot } from "../core/float.js";
 import { createSketch, type Sketch, type SketchKind } from "../core/qjl.js";
 import { createQuantizer, type Quantizer } from "../core/quantizer.js";
 import { assertSeed } from "../core/random.js";
@@ -23,12 +22,12 @@ import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
 import { createReferenceKernels } from "../kernels/reference.js";
 import type { CodecOptions, Format, SanitizeCounts, VectorCodec } from "./format.js";
+import { assertCenter, mend, NON_FINITE_POLICIES, refusal } from "./non-finite.js";
 
 /** A sketch is a dense dim × dim matrix: beyond this it would take minutes to make. */
 const MAX_SKETCH_DIM = 1024;
 /** Vectors staged at a time. */
 const CHUNK = 512;
-const NON_FINITE_POLICIES = ["reject", "sanitize"] as const;
 
 /** A turbo format as its codec sees it: width of a code, and whether a sketch follows. */
 interface Shape {
@@ -197,29 +196,15 @@ export class TurboCodec implements VectorCodec {
       return;
     }
     const values = this.#row(row);
-    const bad = values.findIndex((v) => !Number.isFinite(v));
-    if (!this.#sanitize) {
-      if (bad >= 0)
-        throw new FormatError(
-          "NON_FINITE",
-          `vector ${vector} has ${values[bad]} at coordinate ${bad}; only finite values can be encoded (nonFinite: "sanitize" mends and counts)`,
-          vector,
-        );
-      throw new FormatError(
-        "SCALE_OVERFLOW",
-        `vector ${vector} has a norm whose scale does not fit fp16 (65520 and above overflow; nonFinite: "sanitize" clamps and counts)`,
-        vector,
-      );
-    }
-    this.#mend(values, row, code, bad >= 0);
+    if (!this.#sanitize) throw refusal(values, vector);
+    this.#mend(values, row, code, !values.every(Number.isFinite));
   }
 
   /** NaN → 0, values clamped to ±65504; a scale that is still too large is stored as 65504. */
   #mend(values: Float32Array, row: number, code: number, nonFinite: boolean): void {
     if (nonFinite) this.counts.nonFinite++;
     else this.counts.overflow++;
-    for (let i = 0; i < values.length; i++)
-      values[i] = Number.isNaN(values[i]!) ? 0 : Math.min(F16_MAX, Math.max(-F16_MAX, values[i]!));
+    mend(values);
     this.kernels.encode(this.plan.pointer, this.#x + 4 * row * this.dim, 1, code);
     const { u8 } = this.kernels.arena;
     for (const at of this.sketch ? [code, code + 2] : [code]) {
@@ -237,12 +222,6 @@ export class TurboCodec implements VectorCodec {
 
 /** High byte of an fp16: exponent 31, infinity or NaN. */
 const isExponentFull = (high: number): boolean => (high & 0x7c) === 0x7c;
-
-function assertCenter(center: unknown, dim: number): asserts center is Float32Array {
-  assertFloat32(center, "center");
-  if (center.length !== dim) throw new RangeError(`"center" expected ${dim} values, got ${center.length}`);
-  if (!center.every(Number.isFinite)) throw new RangeError('"center" expected finite values');
-}
 
 function vectors(x: Float32Array, dim: number, name: string): number {
   assertFloat32(x, name, dim);
