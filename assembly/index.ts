@@ -10,11 +10,12 @@
  *   score, dotF32               score        ⟨query, key⟩
  *   accumulate, accumulateF32   accumulate   Σ weight · value
  *   project                     sketch       QJL
+ *   scaleMax, softmaxWeights    softmax      e^(score − maximum)
  *   dotQ8, dotQ4                ggml-dot     ⟨query, key⟩ over ggml blocks
  */
 
 /** Changes with any change to the functions, their arguments or the plan record. */
-export const ABI_VERSION: i32 = 1;
+export const ABI_VERSION: i32 = 2;
 /** The first byte of memory that the module does not use. */
 export const heapBase: usize = __heap_base;
 
@@ -25,4 +26,5 @@ export { dotQ4, dotQ8 } from "./ggml-dot";
 export { f16ToF32, f32ToF16 } from "./half";
 export { dotF32, score } from "./score";
 export { project } from "./sketch";
+export { scaleMax, softmaxWeights } from "./softmax";
 export { rotate, unrotate } from "./wht";

@@ -37,7 +37,7 @@ export interface TokenRuns {
 }
 
 export interface AttendOptions {
-  /** What scores are multiplied by. Default 1/√headDim. */
+  /** What scores are multiplied by, above 0. Default 1/√headDim. */
   readonly scale?: number;
   /** Values whose weight, relative to the largest so far, is below this are skipped; the sum still counts them. Off: 0. */
   readonly sparse?: number;
@@ -61,7 +61,7 @@ export class Attention {
   readonly #keys: number;
   readonly #values: number;
   readonly #max = new Float64Array(ROWS);
-  readonly #lanes = new Float32Array(4 * ROWS);
+  readonly #lanes: number;
   readonly #seen = new Int32Array(ROWS);
   readonly #runAt = new Int32Array(MOST_RUNS);
   readonly #runCount = new Int32Array(MOST_RUNS);
@@ -81,20 +81,15 @@ export class Attention {
       ROWS * this.#preparedFloats,
       ROWS * this.#accumulatorFloats,
       TILE,
+      4 * ROWS,
       stages,
       stages,
     ];
     this.#base = kernels.arena.allocate(4 * parts.reduce((sum, n) => sum + n, 0));
     let at = this.#base;
     const place = (n: number): number => (at += 4 * n) - 4 * n;
-    [this.#query, this.#prepared, this.#sums, this.#weights, this.#keys, this.#values] = parts.map(place) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    [this.#query, this.#prepared, this.#sums, this.#weights, this.#lanes, this.#keys, this.#values] =
+      parts.map(place) as [number, number, number, number, number, number, number];
   }
 
   /**
@@ -146,7 +141,7 @@ export class Attention {
       this.#seen[r] = tokens - count + query + 1;
     }
     arena.f32.fill(0, this.#sums >>> 2, (this.#sums >>> 2) + rows * this.#accumulatorFloats);
-    this.#lanes.fill(0);
+    arena.f32.fill(0, this.#lanes >>> 2, (this.#lanes >>> 2) + 4 * rows);
 
     // The first query of the block has the smallest window: what it cannot see below that nobody can.
     const lowest = Math.max(0, this.#seen[0]! - window);
@@ -168,10 +163,10 @@ export class Attention {
       const to = (query * heads + head * group + ((from + r) % group)) * dim;
       const sum = this.#sums + 4 * r * this.#accumulatorFloats;
       value.finish(sum);
-      const l = this.#lanes;
-      const total = fround(fround(l[4 * r]! + l[4 * r + 2]!) + fround(l[4 * r + 1]! + l[4 * r + 3]!));
-      const inverse = total > 0 ? fround(1 / total) : total === 0 ? 0 : Number.NaN;
+      const l = (this.#lanes >>> 2) + 4 * r;
       const { f32 } = arena;
+      const total = fround(fround(f32[l]! + f32[l + 2]!) + fround(f32[l + 1]! + f32[l + 3]!));
+      const inverse = total > 0 ? fround(1 / total) : total === 0 ? 0 : Number.NaN;
       for (let i = 0; i < dim; i++) out[to + i] = f32[(sum >>> 2) + i]! * inverse;
     }
   }
@@ -218,43 +213,38 @@ export class Attention {
     scale: number,
   ): void {
     const prepared = this.#prepared + 4 * r * this.#preparedFloats;
-    const base = this.#weights >>> 2;
     const limit = Math.min(TILE, seen - tile);
-    const masked = oldest > tile;
     for (let n = 0; n < present; n++) {
       const at = this.#runAt[n]!;
       const count = Math.min(this.#runCount[n]!, limit - at);
       if (count > 0) key.score(prepared, this.#runKey[n]!, count, tile + at, this.#weights + 4 * at);
     }
-    const { f32 } = this.#kernels.arena;
-    let most = Number.NEGATIVE_INFINITY;
-    for (let n = 0; n < present; n++) {
-      const at = this.#runAt[n]!;
-      const stop = Math.min(at + this.#runCount[n]!, limit);
-      for (let i = at; i < stop; i++) {
-        const hidden = masked && tile + i < oldest && tile + i >= sinks;
-        const s = hidden ? Number.NEGATIVE_INFINITY : fround(f32[base + i]! * scale);
-        f32[base + i] = s;
-        if (s > most || Number.isNaN(s)) most = s;
-      }
-    }
+    this.#hide(tile, present, limit, oldest, sinks);
+    const most = this.#kernels.scaleMax(this.#weights, limit, scale);
     const before = this.#max[r]!;
     if (most > before || Number.isNaN(most)) {
       this.#max[r] = most;
       if (before !== Number.NEGATIVE_INFINITY) this.#shrink(r, expNegative(fround(before - most)));
     }
-    const max = this.#max[r]!;
-    const lanes = this.#lanes;
+    // Where nothing was seen yet, every score is −∞ and so would be the maximum: −∞ − 0 gives the weight 0.
+    const max = this.#max[r]! === Number.NEGATIVE_INFINITY ? 0 : this.#max[r]!;
+    this.#kernels.softmaxWeights(this.#weights, limit, max, this.#lanes + 16 * r);
+  }
+
+  /** −∞ for the tokens of a tile that are absent, or outside window and sinks. */
+  #hide(tile: number, present: number, limit: number, oldest: number, sinks: number): void {
+    const { f32 } = this.#kernels.arena;
+    const base = this.#weights >>> 2;
+    let next = 0;
     for (let n = 0; n < present; n++) {
       const at = this.#runAt[n]!;
-      const stop = Math.min(at + this.#runCount[n]!, limit);
-      for (let i = at; i < stop; i++) {
-        const s = f32[base + i]!;
-        const w = s === Number.NEGATIVE_INFINITY ? 0 : expNegative(fround(s - max));
-        f32[base + i] = w;
-        lanes[4 * r + (i & 3)]! += w;
-      }
+      if (at > next) f32.fill(Number.NEGATIVE_INFINITY, base + next, base + Math.min(at, limit));
+      next = at + this.#runCount[n]!;
     }
+    if (next < limit) f32.fill(Number.NEGATIVE_INFINITY, base + next, base + limit);
+    const from = Math.max(0, sinks - tile);
+    const to = Math.min(limit, oldest - tile);
+    if (to > from) f32.fill(Number.NEGATIVE_INFINITY, base + from, base + to);
   }
 
   /** A new maximum: what was summed so far shrinks. */
@@ -262,7 +252,8 @@ export class Attention {
     const { f32 } = this.#kernels.arena;
     const at = (this.#sums >>> 2) + r * this.#accumulatorFloats;
     for (let i = 0; i < this.#accumulatorFloats; i++) f32[at + i]! *= factor;
-    for (let lane = 0; lane < 4; lane++) this.#lanes[4 * r + lane]! *= factor;
+    const lanes = (this.#lanes >>> 2) + 4 * r;
+    for (let lane = 0; lane < 4; lane++) f32[lanes + lane]! *= factor;
   }
 
   #accumulate(value: SideCodec, r: number, tile: number, present: number, sparse: number): void {

@@ -55,8 +55,8 @@ export function attendedHeads(config: CacheConfig, queries: unknown, options: Ca
     );
   assertHeads(heads, kvHeads);
   assertFloat32(queries, "queries", heads * headDim);
-  if (scale !== undefined && !Number.isFinite(scale))
-    throw new RangeError(`"scale" expected a finite number, got ${scale}`);
+  if (scale !== undefined && !(scale > 0 && Number.isFinite(scale)))
+    throw new RangeError(`"scale" expected a finite number above 0, got ${scale}`);
   if (sparse !== undefined && !(sparse >= 0 && sparse < 1))
     throw new RangeError(`"sparse" expected a weight in 0..1, got ${sparse}`);
   if (window !== undefined) assertInteger(window, "window", 1);

@@ -55,6 +55,11 @@ export interface Kernels {
   dotF32(query: number, keys: number, rows: number, dim: number, out: number): void;
   /** acc += Σ weight · value. values: (rows, dim) f32, acc: (dim,). */
   accumulateF32(weights: number, values: number, rows: number, dim: number, acc: number): void;
+  /** x ← scale · x; returns the largest: NaN if one is, −∞ for none. x: (n,). */
+  scaleMax(x: number, n: number, scale: number): number;
+  /** x[i] ← e^(x[i] − max) (core/exp.ts); sums[i mod 4] += x[i], one after the other. x: (n,), sums: (4,). */
+  softmaxWeights(x: number, n: number, max: number, sums: number): void;
+
   /** out[i] ← ⟨query, key i⟩ over ggml q8_0 and q4_0 rows, decoded to f32 on the fly. bytes: any alignment. */
   dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void;
   dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void;

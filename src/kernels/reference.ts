@@ -2,6 +2,7 @@
  * The reference backend: the definitions of src/core, bound to an arena. It is also the portable fallback.
  */
 import { packCodes, packedBytes, unpackCodes } from "../core/bits.js";
+import { expNegative } from "../core/exp.js";
 import { dot, fromF16, sumOfSquares, toF16 } from "../core/float.js";
 import { addSketch, estimateCorrection, packSigns, project, type Sketch, signedSum } from "../core/qjl.js";
 import {
@@ -174,6 +175,24 @@ class ReferenceKernels implements Kernels {
     for (let r = 0; r < rows; r++) {
       const row = this.arena.floats(values + 4 * r * dim, dim);
       for (let i = 0; i < dim; i++) sums[i]! += fround(w[r]! * row[i]!);
+    }
+  }
+
+  scaleMax(x: number, n: number, scale: number): number {
+    const { f32 } = this.arena;
+    const s = fround(scale);
+    let most = Number.NEGATIVE_INFINITY;
+    for (let i = x >>> 2; i < (x >>> 2) + n; i++) most = Math.max(most, (f32[i] = fround(f32[i]! * s)));
+    return most;
+  }
+
+  softmaxWeights(x: number, n: number, max: number, sums: number): void {
+    const { f32 } = this.arena;
+    const m = fround(max);
+    for (let i = 0; i < n; i++) {
+      const w = expNegative(fround(f32[(x >>> 2) + i]! - m));
+      f32[(x >>> 2) + i] = w;
+      f32[(sums >>> 2) + (i & 3)]! += w;
     }
   }
 

@@ -134,6 +134,28 @@ function checkDense(dim: number, rows: number, seed: number): Difference {
   );
 }
 
+/** sums (4,), x (n,), and the maximum behind them; the softmax of scores of any size, tails included. */
+function checkSoftmax(rows: number, seed: number): Difference {
+  const n = Math.max(1, rows - (seed % 4));
+  const wild = seed % (3 * CHUNK) === 0;
+  const scores = wild ? trickyVectors(1, rows, seed) : plainVectors(1, rows, seed).map((v) => 40 * v);
+  const initial = Float32Array.of(1, 2, 3, 4, ...scores.subarray(0, n), 0);
+  if (!wild) initial[4 + (seed % n)] = Number.NEGATIVE_INFINITY;
+  return both((k) =>
+    run(
+      k,
+      [],
+      initial.byteLength,
+      (_, out) => {
+        const max = k.scaleMax(out + 16, n, 0.3);
+        k.arena.f32[(out >>> 2) + 4 + n] = max;
+        k.softmaxWeights(out + 16, n, max, out);
+      },
+      { initial },
+    ),
+  );
+}
+
 function checkGgml(which: "dotQ8" | "dotQ4", dim: number, rows: number, seed: number): Difference {
   const block = which === "dotQ8" ? 34 : 18;
   const bytes = randomBytes((rows * dim * block) / 32, seed);
@@ -205,6 +227,7 @@ export function contract(dim: number, count: number): void {
       inChunks(count, (rows, seed) => checkProject(setup, rows, seed));
     });
     test("dotF32, accumulateF32", () => inChunks(count, (rows, seed) => checkDense(dim, rows, seed)));
+    test("scaleMax, softmaxWeights", () => inChunks(count, (rows, seed) => checkSoftmax(rows, seed + dim)));
     for (const which of ["dotQ8", "dotQ4"] as const)
       test(which, () => inChunks(count, (rows, seed) => checkGgml(which, dim, rows, seed)));
   });

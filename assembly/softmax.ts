@@ -1,0 +1,61 @@
+/** Softmax weights, as src/core/exp.ts defines e^x: the same operations in the same order, four at a time. */
+
+/** x <- x * scale, returns the largest (NaN if there is one, -Infinity if n is 0). */
+export function scaleMax(x: usize, n: usize, scale: f32): f32 {
+  const end = x + n * 4;
+  const s = f32x4.splat(scale);
+  let most = f32x4.splat(-Infinity);
+  for (; x + 16 <= end; x += 16) {
+    const v = f32x4.mul(v128.load(x), s);
+    v128.store(x, v);
+    most = f32x4.max(most, v);
+  }
+  let max = Mathf.max(
+    Mathf.max(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
+    Mathf.max(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
+  );
+  for (; x < end; x += 4) {
+    const v = load<f32>(x) * scale;
+    store<f32>(x, v);
+    max = Mathf.max(max, v);
+  }
+  return max;
+}
+
+/** e^x for x <= 0: x = n ln 2 + r; Cephes' polynomial of e^r; 2^n by its bits; 0 below -87. */
+@inline
+function expNegative(x: v128): v128 {
+  const rounder = f32x4.splat(12582912); // 1.5 * 2^23
+  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(<f32>1.44269504088896341)), rounder);
+  const n = f32x4.sub(shifted, rounder);
+  const r = f32x4.sub(
+    f32x4.sub(x, f32x4.mul(n, f32x4.splat(<f32>0.693359375))),
+    f32x4.mul(n, f32x4.splat(<f32>-2.1219444e-4)),
+  );
+  let p = f32x4.add(f32x4.mul(f32x4.splat(<f32>1.987569150e-4), r), f32x4.splat(<f32>1.3981999507e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>8.3334519073e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>4.1665795894e-2));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>1.6666665459e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>5.0000001201e-1));
+  p = f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), f32x4.add(r, f32x4.splat(1)));
+  const power = i32x4.shl(i32x4.add(i32x4.sub(shifted, rounder), i32x4.splat(127)), 23);
+  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, f32x4.splat(-87)));
+}
+
+/** x <- e^(x - max); sums[i mod 4] += each. sums: four f32. */
+export function softmaxWeights(x: usize, n: usize, max: f32, sums: usize): void {
+  const end = x + n * 4;
+  const m = f32x4.splat(max);
+  let sum = v128.load(sums);
+  for (; x + 16 <= end; x += 16) {
+    const w = expNegative(f32x4.sub(v128.load(x), m));
+    v128.store(x, w);
+    sum = f32x4.add(sum, w);
+  }
+  v128.store(sums, sum);
+  for (let lane: usize = 0; x < end; x += 4, lane += 4) {
+    const w = f32x4.extract_lane(expNegative(f32x4.splat(load<f32>(x) - max)), 0);
+    store<f32>(x, w);
+    store<f32>(sums + lane, load<f32>(sums + lane) + w);
+  }
+}
