@@ -4,7 +4,7 @@ import { lloydMax } from "../core/lloyd-max.js";
 import { findFormat } from "../formats/registry.js";
 import type { Comparison } from "./compare-packed.js";
 import type { Check } from "./verdict.js";
-import type { VerifyOptions } from "./verify.js";
+import type { VerifyOptions } from "./verify-options.js";
 import { wireOf } from "./wire.js";
 
 /** ref: the format's own bytes of the input. */

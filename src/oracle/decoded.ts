@@ -9,7 +9,7 @@ import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { type Fault, ranked, type Verdict } from "./verdict.js";
-import type { VerifyOptions } from "./verify.js";
+import type { VerifyOptions } from "./verify-options.js";
 import { type Wire, wireOf } from "./wire.js";
 
 /** One half ulp of a norm, as a ratio. */

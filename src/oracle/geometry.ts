@@ -2,7 +2,7 @@
 import { findFormat } from "../formats/registry.js";
 import { referenceBytes } from "./compare-packed.js";
 import type { Fault } from "./verdict.js";
-import type { VerifyOptions } from "./verify.js";
+import type { VerifyOptions } from "./verify-options.js";
 
 const agreementOf = (a: Uint8Array, b: Uint8Array, from: number, to: number): number => {
   let same = 0;

@@ -2,8 +2,8 @@
  * What wrong reads say by themselves, when no simulated cache reproduces all of them: for each wrong head, whose value
  * it is; the commonest relation names the fault.
  */
-import type { Loaded, WrongHead } from "./trace.js";
-import { sourceOf } from "./trace.js";
+import type { Loaded, WrongHead } from "./trace-loaded.js";
+import { sourceOf } from "./trace-loaded.js";
 import type { ReadResult } from "./trace-model.js";
 import type { Fault } from "./verdict.js";
 

@@ -5,46 +5,18 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { evidenceFaults } from "./trace-evidence.js";
 import {
-  type CacheFault,
-  cacheFaults,
-  type Operation,
-  type ReadResult,
-  replay,
-  type Side,
-  type TraceShape,
-} from "./trace-model.js";
+  LIMIT,
+  type Loaded,
+  near,
+  type Origin,
+  sourceOf,
+  type Trace,
+  type WrongHead,
+} from "./trace-loaded.js";
+import { type CacheFault, cacheFaults, type ReadResult, replay, type Side } from "./trace-model.js";
 import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, pairId, ranked, type Verdict } from "./verdict.js";
 import { wireOf } from "./wire.js";
-
-interface Trace extends TraceShape {
-  readonly dim: number;
-  readonly kvHeads: number;
-  readonly keyFormat: string;
-  readonly valueFormat: string;
-  readonly ops: readonly Operation[];
-}
-
-/** Where one appended token came from. */
-export interface Origin {
-  readonly seq: string;
-  readonly layer: number;
-  readonly position: number;
-}
-
-export interface Loaded {
-  readonly trace: Trace;
-  /** As they should be read: (tokens, kvHeads·dim) each. */
-  readonly store: Record<Side, Float32Array[]>;
-  /** Values in the rotated basis. */
-  readonly rotated: Float32Array[];
-  readonly origins: Origin[];
-  /** Per read: what the fork gave. */
-  readonly given: { keys: Float32Array; values: Float32Array }[];
-}
-
-/** Relative error per head that a decoder's own arithmetic leaves. */
-const LIMIT = 1e-3;
 
 /** @throws FormatError for a trace that is not one, or files that are missing or of the wrong size. */
 export async function verifyTrace(path: string): Promise<Verdict> {
@@ -77,24 +49,6 @@ export async function verifyTrace(path: string): Promise<Verdict> {
     });
   return { ...head, verdict: "faulty", first, tolerated, faults, checks };
 }
-
-export interface WrongHead {
-  readonly side: Side;
-  readonly token: number;
-  readonly head: number;
-}
-
-const near = (due: Float32Array, from: number, given: Float32Array, at: number, dim: number): boolean => {
-  let error = 0;
-  let size = 0;
-  for (let i = 0; i < dim; i++) {
-    const a = due[from + i]!;
-    const b = given[at + i]!;
-    error += (a - b) ** 2;
-    size += a * a;
-  }
-  return error <= LIMIT * LIMIT * size || error === 0;
-};
 
 /** The vector (kvHeads·dim) that a read gives for a token number. */
 function vectorOf(l: Loaded, token: number, from: Side | "zero" | "rotated"): Float32Array | undefined {
@@ -149,28 +103,6 @@ function firstOf(l: Loaded, r: ReadResult, index: number, w: WrongHead): FirstDi
     actual: given[at + coordinate] ?? null,
     source: sourceOf(l, given, at, w.head),
   };
-}
-
-/** Whose value is this? */
-export function sourceOf(l: Loaded, given: Float32Array, at: number, head: number): string {
-  const { dim, kvHeads } = l.trace;
-  if (at >= given.length) return "missing";
-  let zero = true;
-  for (let i = 0; i < dim; i++) zero &&= given[at + i] === 0;
-  if (zero) return "zeros";
-  for (const side of ["keys", "values"] as const)
-    for (const [token, vector] of l.store[side].entries())
-      for (let k = 0; k < kvHeads; k++) {
-        const h = (head + k) % kvHeads;
-        if (near(vector, h * dim, given, at, dim)) {
-          const o = l.origins[token]!;
-          return `${side} of sequence ${o.seq}, layer ${o.layer}, token ${o.position}, head ${h}`;
-        }
-      }
-  for (const [token, vector] of l.rotated.entries())
-    if (near(vector, head * dim, given, at, dim))
-      return `values of sequence ${l.origins[token]!.seq}, layer ${l.origins[token]!.layer}, token ${l.origins[token]!.position}, still rotated`;
-  return "nothing that was ever appended";
 }
 
 /** Hypotheses replayed; those that reproduce what was given, and what the evidence says by itself. */

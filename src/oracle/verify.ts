@@ -9,19 +9,10 @@ import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, ranked, type Verdict } from "./verdict.js";
+import type { VerifyOptions } from "./verify-options.js";
 import { wireOf } from "./wire.js";
 
-export interface VerifyOptions {
-  readonly format: string;
-  readonly dim: number;
-  /** (n, dim) f32. */
-  readonly input: Float32Array;
-  readonly packed?: Uint8Array;
-  /** In the engine's own basis: (n, width). */
-  readonly decoded?: Float32Array;
-  readonly side?: "key" | "value";
-  readonly seed?: number | bigint;
-}
+export type { VerifyOptions } from "./verify-options.js";
 
 /** @throws FormatError for sizes that no hypothesis explains; RangeError for a dimension that the format does not take. */
 export function verify(options: VerifyOptions): Verdict {
