@@ -60,6 +60,8 @@ export class Attention {
   readonly #weights: number;
   readonly #keys: number;
   readonly #values: number;
+  #keysStaged = false;
+  #valuesStaged = false;
   readonly #max = new Float64Array(ROWS);
   readonly #lanes: number;
   readonly #seen = new Int32Array(ROWS);
@@ -75,7 +77,7 @@ export class Attention {
     this.#kvHeads = kvHeads;
     this.#preparedFloats = pad4(Math.max(...sides.map((s) => s.preparedFloats)));
     this.#accumulatorFloats = pad4(Math.max(...sides.map((s) => s.accumulatorFloats)));
-    const stages = sides.some((s) => s.stage) ? TILE * pad4(dim) : 0;
+    const stages = sides.some((s) => s.stageFrom < Number.POSITIVE_INFINITY) ? TILE * pad4(dim) : 0;
     const parts = [
       pad4(dim),
       ROWS * this.#preparedFloats,
@@ -106,6 +108,8 @@ export class Attention {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
     const rows = count * group;
+    this.#keysStaged = group >= runs.key.stageFrom;
+    this.#valuesStaged = group >= runs.value.stageFrom;
     for (let head = 0; head < this.#kvHeads; head++)
       for (let from = 0; from < rows; from += ROWS)
         this.#block(runs, head, queries, heads, out, count, from, Math.min(ROWS, rows - from), options);
@@ -182,11 +186,11 @@ export class Attention {
         const offset = 4 * (position - tile) * this.#dim;
         let keys = runs.keyPointer;
         let values = runs.valuePointer;
-        if (key.stage) {
+        if (this.#keysStaged) {
           key.stage(keys, count, this.#keys + offset);
           keys = this.#keys + offset;
         }
-        if (value.stage) {
+        if (this.#valuesStaged) {
           value.stage(values, count, this.#values + offset);
           values = this.#values + offset;
         }
@@ -217,7 +221,7 @@ export class Attention {
     for (let n = 0; n < present; n++) {
       const at = this.#runAt[n]!;
       const count = Math.min(this.#runCount[n]!, limit - at);
-      if (count > 0) key.score(prepared, this.#runKey[n]!, count, tile + at, this.#weights + 4 * at);
+      if (count > 0) this.#scoreRun(key, prepared, n, count, tile + at, this.#weights + 4 * at);
     }
     this.#hide(tile, present, limit, oldest, sinks);
     const most = this.#kernels.scaleMax(this.#weights, limit, scale);
@@ -229,6 +233,23 @@ export class Attention {
     // Where nothing was seen yet, every score is −∞ and so would be the maximum: −∞ − 0 gives the weight 0.
     const max = this.#max[r]! === Number.NEGATIVE_INFINITY ? 0 : this.#max[r]!;
     this.#kernels.softmaxWeights(this.#weights, limit, max, this.#lanes + 16 * r);
+  }
+
+  #scoreRun(
+    key: SideCodec,
+    prepared: number,
+    run: number,
+    count: number,
+    position: number,
+    out: number,
+  ): void {
+    if (this.#keysStaged) this.#kernels.dotF32(prepared, this.#runKey[run]!, count, this.#dim, out);
+    else key.score(prepared, this.#runKey[run]!, count, position, out);
+  }
+
+  #addRun(value: SideCodec, weights: number, rows: number, count: number, acc: number): void {
+    if (this.#valuesStaged) this.#kernels.accumulateF32(weights, rows, count, this.#dim, acc);
+    else value.accumulate(weights, rows, count, acc);
   }
 
   /** −∞ for the tokens of a tile that are absent, or outside window and sinks. */
@@ -266,7 +287,7 @@ export class Attention {
       const stop = Math.min(at + this.#runCount[n]!, limit);
       const pointer = this.#runValue[n]!;
       if (sparse === 0) {
-        if (stop > at) value.accumulate(this.#weights + 4 * at, pointer, stop - at, acc);
+        if (stop > at) this.#addRun(value, this.#weights + 4 * at, pointer, stop - at, acc);
         continue;
       }
       for (let i = at; i < stop; ) {
@@ -276,8 +297,8 @@ export class Attention {
         }
         const first = i;
         while (i < stop && !(f32[base + i]! < sparse)) i++;
-        const rows = pointer + (first - at) * value.readStride;
-        value.accumulate(this.#weights + 4 * first, rows, i - first, acc);
+        const rows = pointer + (first - at) * (this.#valuesStaged ? 4 * this.#dim : value.stride);
+        this.#addRun(value, this.#weights + 4 * first, rows, i - first, acc);
       }
     }
   }
@@ -294,13 +315,15 @@ export class Attention {
     const { arena } = this.#kernels;
     arena.f32.set(query, this.#query >>> 2);
     runs.key.prepare(this.#query, this.#prepared);
+    this.#keysStaged = runs.key.stageFrom === 1;
+    this.#valuesStaged = false;
     out.fill(Number.NEGATIVE_INFINITY);
     for (let tile = from; tile < to; tile += TILE) {
       const present = this.#collect(runs, head, tile, Math.min(to, tile + TILE));
       for (let n = 0; n < present; n++) {
         const at = this.#runAt[n]!;
         const count = this.#runCount[n]!;
-        runs.key.score(this.#prepared, this.#runKey[n]!, count, tile + at, this.#weights + 4 * at);
+        this.#scoreRun(runs.key, this.#prepared, n, count, tile + at, this.#weights + 4 * at);
         const base = (this.#weights >>> 2) + at;
         for (let i = 0; i < count; i++) out[tile - from + at + i] = arena.f32[base + i]!;
       }

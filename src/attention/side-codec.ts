@@ -1,9 +1,10 @@
 /**
  * One side (keys or values) of one format as attention sees it: vectors in the backend's memory, by pointer.
  *
- * Three kinds. Our own formats are scored and accumulated as they are, in the rotated basis. f32 too, without a
- * basis. Everything else is decoded to f32 a tile at a time (`stage`) and then goes the way of f32: dot products in
- * lane order. Both backends give the same bits.
+ * Rows are read as they are, packed, or decoded to f32 a tile at a time (`stage`) and then go the way of f32: dot
+ * products in lane order. Formats of others are always staged; ours, in the rotated basis, where several query heads
+ * share a head of keys, so that a row is unpacked once for all of them; those with a sketch never. Both backends give
+ * the same bits.
  *
  * A mean of keys that depends on the position (spec: key centring) enters through `position`, which `score` gets and
  * the codecs of today ignore.
@@ -34,21 +35,21 @@ export interface SideCodec {
   /** f32 values of a prepared query, and of an accumulator. */
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
-  /** Bytes per vector of what `score` and `accumulate` read: `stride`, or 4·dim where rows are staged first. */
-  readonly readStride: number;
 
   /** x: (rows, dim) f32 → out: (rows, stride). Finite x only. */
   encode(x: number, rows: number, out: number): void;
   /** bytes: (rows, stride) → out: (rows, dim), original basis. */
   decode(bytes: number, rows: number, out: number): void;
-  /** Present where attention reads decoded rows: bytes (rows, stride) → out (rows, dim). */
-  readonly stage?: (bytes: number, rows: number, out: number) => void;
+  /** Query heads per head of keys from which on rows are staged; never: Infinity. */
+  readonly stageFrom: number;
+  /** bytes: (rows, stride) → out: (rows, dim) f32, in the basis of prepared queries and accumulators. */
+  stage(bytes: number, rows: number, out: number): void;
 
   /** query: (dim,) → prepared: (preparedFloats,). */
   prepare(query: number, prepared: number): void;
-  /** out: (rows,) ← ⟨query, key⟩ of rows from token `position` on. */
+  /** out: (rows,) ← ⟨query, key⟩ of packed rows from token `position` on. */
   score(prepared: number, rows: number, count: number, position: number, out: number): void;
-  /** acc += Σ weight · value. weights: (count,), acc: (accumulatorFloats,). */
+  /** acc += Σ weight · value of packed rows. weights: (count,), acc: (accumulatorFloats,). */
   accumulate(weights: number, rows: number, count: number, acc: number): void;
   /** acc → its first dim values in the original basis, before the division by Σ weight. */
   finish(acc: number): void;
@@ -74,9 +75,9 @@ export function openSide(name: string, kernels: Kernels, options: SideOptions): 
 class TurboSide implements SideCodec {
   readonly dim: number;
   readonly stride: number;
-  readonly readStride: number;
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
+  readonly stageFrom: number;
   readonly #kernels: Kernels;
   readonly #sketch: Sketch | undefined;
   readonly #plan: Plan;
@@ -99,7 +100,7 @@ class TurboSide implements SideCodec {
     );
     this.dim = dim;
     this.stride = vectorLayout(dim, bits, rows).stride;
-    this.readStride = this.stride;
+    this.stageFrom = sketched ? Number.POSITIVE_INFINITY : 2;
     this.preparedFloats = dim + rows;
     this.accumulatorFloats = dim + rows;
   }
@@ -109,6 +110,9 @@ class TurboSide implements SideCodec {
   }
   decode(bytes: number, rows: number, out: number): void {
     this.#kernels.decode(this.#plan.pointer, bytes, rows, out);
+  }
+  stage(bytes: number, rows: number, out: number): void {
+    this.#kernels.decodeRotated(this.#plan.pointer, bytes, rows, out);
   }
   prepare(query: number, prepared: number): void {
     const { arena } = this.#kernels;
@@ -143,9 +147,9 @@ class TurboSide implements SideCodec {
 /** Rows of f32, read where they are. */
 class FloatSide implements SideCodec {
   readonly stride: number;
-  readonly readStride: number;
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
+  readonly stageFrom: number = Number.POSITIVE_INFINITY;
 
   constructor(
     readonly format: string,
@@ -154,7 +158,6 @@ class FloatSide implements SideCodec {
     stride = 4 * dim,
   ) {
     this.stride = stride;
-    this.readStride = 4 * dim;
     this.preparedFloats = dim;
     this.accumulatorFloats = dim;
   }
@@ -164,6 +167,9 @@ class FloatSide implements SideCodec {
   }
   decode(bytes: number, rows: number, out: number): void {
     this.kernels.arena.u8.copyWithin(out, bytes, bytes + 4 * rows * this.dim);
+  }
+  stage(bytes: number, rows: number, out: number): void {
+    this.decode(bytes, rows, out);
   }
   prepare(query: number, prepared: number): void {
     this.kernels.arena.f32.copyWithin(prepared >>> 2, query >>> 2, (query >>> 2) + this.dim);
@@ -180,22 +186,22 @@ class FloatSide implements SideCodec {
 
 /** Rows of halves, widened a tile at a time by the backend. */
 class HalfSide extends FloatSide {
+  override readonly stageFrom = 1;
+
   constructor(format: string, kernels: Kernels, dim: number) {
     super(format, kernels, dim, 2 * dim);
   }
-  readonly stage = (bytes: number, rows: number, out: number): void => {
-    this.kernels.f16ToF32(bytes, out, rows * this.dim);
-  };
   override encode(x: number, rows: number, out: number): void {
     this.kernels.f32ToF16(x, out, rows * this.dim);
   }
   override decode(bytes: number, rows: number, out: number): void {
-    this.stage(bytes, rows, out);
+    this.kernels.f16ToF32(bytes, out, rows * this.dim);
   }
 }
 
 /** Any other format through its own codec. Spans of the arena are copied: a codec may make it grow. */
 class DecodedSide extends FloatSide {
+  override readonly stageFrom = 1;
   readonly #codec: VectorCodec;
   #x = new Float32Array(0);
   #bytes = new Uint8Array(0);
@@ -205,7 +211,7 @@ class DecodedSide extends FloatSide {
     this.#codec = codec;
   }
 
-  readonly stage = (bytes: number, rows: number, out: number): void => {
+  override decode(bytes: number, rows: number, out: number): void {
     this.#fit(rows);
     const { arena } = this.kernels;
     const packed = this.#bytes.subarray(0, rows * this.stride);
@@ -213,7 +219,7 @@ class DecodedSide extends FloatSide {
     packed.set(arena.bytes(bytes, rows * this.stride));
     this.#codec.decode(packed, x);
     arena.f32.set(x, out >>> 2);
-  };
+  }
 
   override encode(x: number, rows: number, out: number): void {
     this.#fit(rows);
@@ -223,9 +229,6 @@ class DecodedSide extends FloatSide {
     values.set(arena.floats(x, rows * this.dim));
     this.#codec.encode(values, packed);
     arena.u8.set(packed, out);
-  }
-  override decode(bytes: number, rows: number, out: number): void {
-    this.stage(bytes, rows, out);
   }
 
   #fit(rows: number): void {
