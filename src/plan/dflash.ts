@@ -108,7 +108,7 @@ const SETUP: readonly string[] = [
   "source .venv-dflash/bin/activate",
   "git clone https://github.com/z-lab/dflash.git",
   "cd dflash",
-  "pip install -e '.[mlx]'",
+  "pip install -e '.[mlx]'  # pip install -e .[mlx], quoted for zsh",
 ];
 
 function benchmarkCommand(pair: DflashPair, dataset: string, samples: number, thinking: boolean): string {
