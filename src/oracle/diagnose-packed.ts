@@ -16,10 +16,10 @@ import {
   transformed,
 } from "./evidence.js";
 import { type Packing, packingFaults, readCodes } from "./layouts.js";
-import { type NormCase, normVerdicts } from "./norms.js";
+import { joined, type NormCase, normVerdicts } from "./norms.js";
 import { fittedTables } from "./table-fit.js";
 import { type Transform, transformFaults, trueTransform } from "./transforms.js";
-import { type Fault, pairId, ranked } from "./verdict.js";
+import { type Fault, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 const SLACK = 1e-5;
@@ -212,7 +212,7 @@ function withNorms(
   const out: Fault[] = [];
   const score = (list: readonly NormCase[], names: readonly string[]): void => {
     for (const rule of normVerdicts(wire.rule, list, wire.normBytes === 4).slice(0, 3)) {
-      const id = pairId([...names, ...(rule.id ? rule.id.split("+") : [])]);
+      const id = joined(names, rule.id);
       if (names.length === 0 && !rule.id) continue;
       if (id.split("+").length > 2) continue;
       let both = 0;

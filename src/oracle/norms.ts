@@ -1,6 +1,7 @@
 /** Which rule made the stored norms? Values of every rule for one group, and the rule that explains them all. */
 import { fromF16, toF16 } from "../core/float.js";
 import { halfSteps, truncatedHalf } from "./evidence.js";
+import { pairId } from "./verdict.js";
 import type { NormRule } from "./wire.js";
 
 export interface NormCase {
@@ -132,4 +133,13 @@ export function normVerdicts(
   }
   const parts = (v: NormVerdict): number => (v.id ? v.id.split("+").length : 0);
   return out.sort((a, b) => b.share - 0.03 * parts(b) - (a.share - 0.03 * parts(a)));
+}
+
+/** Faults of a stage with that of its norms. A vector that was never normalised has 1 for a norm: that is one fault. */
+export function joined(ids: readonly string[], rule: string | undefined): string {
+  const more = rule ? rule.split("+") : [];
+  return pairId([
+    ...ids,
+    ...(ids.includes("norm-missing") ? more.filter((id) => id !== "norm-ignored") : more),
+  ]);
 }
