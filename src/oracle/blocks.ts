@@ -465,7 +465,7 @@ export function diagnoseBlocks(m: BlockModel, x: Float32Array, _dim: number, pac
   const count = x.length / m.size;
   const quants: Quant[] = [{ note: "" }, ...quantFaults(m)];
   const layouts = packings(m);
-  const step = Math.max(1, Math.floor(count / 60));
+  const step = Math.max(1, Math.floor(count / 400));
   const out: Fault[] = [];
   const scratch = new Uint8Array(m.bytes);
   for (const q of quants) {

@@ -263,8 +263,10 @@ function tableCandidates(
         gather(few);
         if (fittedTables(wire, z, codes).length === 0) continue;
         gather(picked.slice(6));
-        for (const t of fittedTables(wire, z, codes, (c) => normEvidence(wire, stage, packed, picked, c)))
+        for (const t of fittedTables(wire, z, codes, (c) => normEvidence(wire, stage, packed, picked, c))) {
+          if (t.id === "codebook-order" && packing.id) continue; // a permutation of bits is no order of levels
           out.push(...withNorms(wire, stage, packed, t.boundaries, t.centroids, [t.id], t.note, t.relabel));
+        }
       }
     }
   return out;

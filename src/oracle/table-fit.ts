@@ -115,6 +115,7 @@ function permuted(
   runs: readonly { code: number; from: number; to: number; count: number }[],
 ): Table[] {
   const solid = runs.filter((r) => r.count > 2);
+  if (solid.every((r, i) => i === 0 || r.code < solid[i - 1]!.code)) return []; // complemented, not out of order
   const distinct = new Set(solid.map((r) => r.code)).size;
   if (solid.length < 3 || solid.length > 2 ** wire.bits * 1.5 || distinct < solid.length * 0.6) return [];
   const edges = solid.slice(1).map((r, i) => (solid[i]!.to + r.from) / 2);
@@ -172,6 +173,8 @@ function centroidsFrom(wire: Wire, norms: NormEvidence): Float64Array | undefine
   const squares = Array.from({ length: half }, (_, i) => a[i]![half]! / a[i]![i]!);
   if (squares.some((s) => !(s > -1e-4) || !Number.isFinite(s))) return undefined;
   const c = squares.map((s) => Math.sqrt(Math.max(0, s)));
+  // Equal levels: the stored norms do not depend on the codes, so they say nothing about the table.
+  if (Math.max(...c) < 1.3 * Math.min(...c)) return undefined;
   return Float64Array.from([
     ...c
       .slice()

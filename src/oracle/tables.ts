@@ -164,14 +164,16 @@ export function matchingTables(wire: Wire, brackets: Brackets): Table[] {
   let least = 0;
   let most = Number.POSITIVE_INFINITY;
   let ok = true;
+  const wide = wire.tieDown ? 1.5e-4 : slack; // boundaries of four digits are no midpoints
+
   for (let i = 0; i < count; i++) {
     const b = boundaries[i]!;
-    if (Math.abs(b) < 1e-12) ok &&= brackets.low[i]! <= slack && brackets.high[i]! >= -slack;
+    if (Math.abs(b) < 1e-12) ok &&= brackets.low[i]! <= wide && brackets.high[i]! >= -wide;
     else {
       const [lo, hi] =
         b > 0
-          ? [brackets.low[i]! - slack, brackets.high[i]! + slack]
-          : [-brackets.high[i]! - slack, -brackets.low[i]! + slack];
+          ? [brackets.low[i]! - wide, brackets.high[i]! + wide]
+          : [-brackets.high[i]! - wide, -brackets.low[i]! + wide];
       least = Math.max(least, lo / Math.abs(b));
       most = Math.min(most, hi / Math.abs(b));
     }

@@ -230,7 +230,7 @@ export function transformFaults(wire: Wire): Transform[] {
   ];
   const done = new Set([1]);
   for (const [note, gain] of scales) {
-    if (done.has(gain)) continue;
+    if (done.has(gain) || (wire.rule === "raw" && Math.abs(gain - Math.SQRT2) < 1e-9)) continue; // a table over √2 looks the same
     done.add(gain);
     add(
       "rotation-scale",
