@@ -10,6 +10,7 @@ import * as encode from "./encode.js";
 import * as evaluate from "./eval.js";
 import { run } from "./exit.js";
 import * as formats from "./formats.js";
+import * as identify from "./identify.js";
 import * as memory from "./memory.js";
 import * as plan from "./plan.js";
 import * as profile from "./profile.js";
@@ -17,6 +18,7 @@ import * as record from "./record.js";
 import * as report from "./report.js";
 import * as selftest from "./selftest.js";
 import * as serveConfig from "./serve-config.js";
+import * as vectors from "./vectors.js";
 import * as verify from "./verify.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -37,6 +39,7 @@ Examples:
 
 for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate, verify])
   command.register(program);
+for (const command of [identify, vectors]) command.register(program);
 for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 
 await run(program, process.argv);

@@ -10,6 +10,7 @@ import { verify } from "../oracle/verify.js";
 import { CheckFailed, UsageError } from "./exit.js";
 import { integer, seed } from "./options.js";
 import { readBytes, readVectors } from "./streams.js";
+import { type CaseVerdict, verifyDirectory } from "./verify-directory.js";
 
 interface PairFlags {
   readonly format?: string;
@@ -43,6 +44,7 @@ export function register(program: Command): void {
     .command("verify")
     .description("compare what a fork produced with the definition, and name its fault")
     .enablePositionalOptions()
+    .argument("[dir]", "what `vectors emit` wrote, with the fork's files beside the inputs")
     .option("-f, --format <name>", "wire format (see `turboquant formats`)")
     .option("-d, --dim <n>", "values per vector", integer)
     .option("--input <file>", "inputs: raw f32 or .npy, (n, dim)")
@@ -61,7 +63,11 @@ Examples:
   $ turboquant verify --format llama/turbo3 --dim 128 --input x.f32 --decoded fork.f32 --json
   $ turboquant verify trace trace.json`,
     )
-    .action(async (flags: PairFlags) => {
+    .action(async (dir: string | undefined, flags: PairFlags) => {
+      if (dir !== undefined) {
+        showAll(await verifyDirectory(dir), flags.json);
+        return;
+      }
       const { format, dim, input, packed, decoded, side } = flags;
       if (!format || dim === undefined || !input)
         throw new UsageError('"verify" expected --format, --dim and --input');
@@ -133,6 +139,13 @@ async function nonEmpty(path: string): Promise<Uint8Array> {
   const bytes = await readBytes(path);
   if (bytes.length === 0) throw new FormatError("BAD_LENGTH", `${path} is empty: expected packed vectors`);
   return bytes;
+}
+
+function showAll(all: readonly CaseVerdict[], json: boolean | undefined): void {
+  process.stdout.write(
+    json ? `${JSON.stringify(all, null, 2)}\n` : all.map((v) => `${v.case}: ${text(v)}`).join("\n"),
+  );
+  if (all.some((v) => v.verdict === "faulty")) throw new CheckFailed();
 }
 
 function show(v: Verdict, json: boolean | undefined): void {

@@ -1,0 +1,55 @@
+/** `turboquant vectors`: inputs that expose faults, for a fork to run over. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { writeAtomic } from "../files/write-atomic.js";
+import { findFormat } from "../formats/registry.js";
+import { CASES } from "../oracle/cases.js";
+import { integer } from "./options.js";
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+export function register(program: Command): void {
+  const command = program.command("vectors").description("inputs chosen to expose faults");
+  command
+    .command("emit")
+    .description("write inputs and a manifest; run the fork over them, then `turboquant verify DIR`")
+    .argument("<dir>", "directory to fill")
+    .requiredOption("-f, --format <name>", "format to verify later; may be repeated", collect, [])
+    .option("-d, --dim <n>", "values per vector", integer, 128)
+    .addHelpText(
+      "after",
+      `
+For each case CASE.f32 the fork writes CASE.FORMAT.bin (packed) and/or CASE.FORMAT.f32 (decoded), the slash of the
+format's name written as a dash:
+  $ turboquant vectors emit cases --format llama/turbo4
+  $ ./fork < cases/gaussian.f32 > cases/gaussian.llama-turbo4.bin
+  $ turboquant verify cases`,
+    )
+    .action(async (dir: string, { format, dim }: { format: string[]; dim: number }) => {
+      for (const name of format) {
+        const found = findFormat(name);
+        if (!found.supports(dim))
+          throw new RangeError(`"dim" expected ${found.dims} for ${name}, got ${dim}`);
+      }
+      await mkdir(dir, { recursive: true });
+      const cases = [];
+      for (const { name, exposes, make } of CASES) {
+        const x = make(dim);
+        await writeAtomic(join(dir, `${name}.f32`), [new Uint8Array(x.buffer)]);
+        cases.push({ name, file: `${name}.f32`, vectors: x.length / dim, exposes });
+      }
+      const manifest = `${JSON.stringify({ dim, formats: format, cases }, null, 2)}\n`;
+      await writeAtomic(join(dir, "manifest.json"), [new TextEncoder().encode(manifest)]);
+      process.stdout.write(`${cases.length} cases of dimension ${dim} in ${dir}\n`);
+    });
+  command
+    .command("show")
+    .description("the cases, how many vectors each has, and what it can expose")
+    .action(() => {
+      for (const c of CASES)
+        process.stdout.write(
+          `${c.name.padEnd(18)} ${String(c.make(128).length / 128).padStart(3)} vectors  ${c.exposes.join(", ")}\n`,
+        );
+    });
+}
