@@ -46,7 +46,7 @@ function squaredCentroids(plan: usize, codes: usize, planes: usize, at: usize): 
 }
 
 /** The scale before it is rounded to fp16. z, c: (dim,). */
-function storedScale(plan: usize, norm: f32, z: usize, c: usize, cc: f32): f32 {
+export function storedScale(plan: usize, norm: f32, z: usize, c: usize, cc: f32): f32 {
   if (norm == 0) return 0;
   const matching = (norm * rootDimOf(plan)) / sqrt<f32>(cc);
   const rule = ruleOf(plan);
@@ -57,7 +57,7 @@ function storedScale(plan: usize, norm: f32, z: usize, c: usize, cc: f32): f32 {
 }
 
 /** out ← x − centre; returns out, or x itself where there is no centre. */
-function centered(plan: usize, x: usize, out: usize): usize {
+export function centered(plan: usize, x: usize, out: usize): usize {
   const center = centerOf(plan);
   if (center == 0) return x;
   for (let at: usize = 0; at < dimOf(plan) * 4; at += 16)

@@ -7,25 +7,25 @@
  *  0       2             scale   fp16
  *  2       dim·bits/8    codes   MSB first, code i at bit i·bits; value i is T of the `window` bits that end with it
  *
- * The bytes are as many as those of turbo with the same bits, and the stream differs (turbo is LSB first). These
- * formats are TypeScript whichever backend is chosen.
+ * The bytes are as many as those of turbo with the same bits, and the stream differs (turbo is LSB first). Encoding is
+ * the backend's; decoding and scores are TypeScript whichever is chosen.
  */
 import { assertBytes, assertFloat32, assertOneOf } from "../core/check.js";
 import { dot, fromF16 } from "../core/float.js";
 import { getU16, putU16 } from "../core/little-endian.js";
 import { assertSeed } from "../core/random.js";
 import { defaultScaleRule, SCALE_RULES } from "../core/scale.js";
-import { packTrellis, readTrellis } from "../core/trellis.js";
+import { readTrellis } from "../core/trellis.js";
 import {
   createTrellisQuantizer,
-  createTrellisQuantizerScratch,
   dequantizeTrellis,
-  quantizeTrellis,
   type TrellisQuantizer,
-  type TrellisQuantizerScratch,
 } from "../core/trellis-quantizer.js";
 import { TRELLIS_NAMES, type TrellisName, trellisByName } from "../core/trellis-tables.js";
 import { assertRotates, rotate, rotates, seededRotation } from "../core/wht.js";
+import type { Kernels } from "../kernels/kernels.js";
+import { createPlan, type Plan, trellisWorkBytes } from "../kernels/plan.js";
+import { createReferenceKernels } from "../kernels/reference.js";
 import { assertSize } from "./block-codec.js";
 import type { CodecOptions, Format, SanitizeCounts, VectorCodec } from "./format.js";
 import { assertCenter, mend, NON_FINITE_POLICIES, refusal } from "./non-finite.js";
@@ -45,7 +45,7 @@ export const trellisFormats: readonly Format[] = TRELLIS_NAMES.map((name): Forma
     supports: rotates,
     vectorBytes: (dim) => vectorBytes(dim, bits),
     rotated: false,
-    verified: "defined here",
+    verified: "defined here; TypeScript and WASM encode equal bit for bit",
     source: `bitshift trellis (QTIP, arXiv 2406.11235) with windows of ${window} bits, tail-biting, signed WHT`,
     open: (options) => new TrellisCodec(name, options),
   };
@@ -59,8 +59,11 @@ class TrellisCodec implements VectorCodec {
   readonly bytesPerVector: number;
   readonly counts: SanitizeCounts = { nonFinite: 0, overflow: 0, underflow: 0 };
   readonly #quantizer: TrellisQuantizer;
-  readonly #scratch: TrellisQuantizerScratch;
-  readonly #codes: Uint8Array;
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #x: number;
+  readonly #out: number;
+  readonly #work: number;
   readonly #row: Float32Array;
   readonly #sanitize: boolean;
 
@@ -78,8 +81,13 @@ class TrellisCodec implements VectorCodec {
     this.width = dim;
     this.bytesPerVector = vectorBytes(dim, trellis.bits);
     this.#quantizer = createTrellisQuantizer(seededRotation(dim, seed), trellis, scale, center);
-    this.#scratch = createTrellisQuantizerScratch(this.#quantizer);
-    this.#codes = new Uint8Array(dim);
+    this.#kernels = options.kernels ?? createReferenceKernels();
+    const { arena } = this.#kernels;
+    const codebook = { bits: trellis.bits, boundaries: new Float32Array(0), centroids: trellis.table };
+    this.#plan = createPlan(arena, { ...this.#quantizer, codebook });
+    this.#x = arena.allocate(4 * dim);
+    this.#out = arena.allocate(this.bytesPerVector);
+    this.#work = arena.allocate(trellisWorkBytes(dim, trellis.bits, trellis.window));
     this.#row = new Float32Array(dim);
     this.#sanitize = nonFinite === "sanitize";
   }
@@ -133,8 +141,11 @@ class TrellisCodec implements VectorCodec {
   }
 
   #put(row: Float32Array, code: Uint8Array): void {
-    putU16(code, 0, quantizeTrellis(this.#quantizer, row, this.#codes, this.#scratch));
-    packTrellis(this.#quantizer.trellis.bits, this.#codes, code.subarray(SCALE_BYTES));
+    const { arena } = this.#kernels;
+    const { window } = this.#quantizer.trellis;
+    arena.f32.set(row, this.#x >>> 2);
+    this.#kernels.encodeTrellis(this.#plan.pointer, window, this.#x, 1, this.#out, this.#work);
+    code.set(arena.bytes(this.#out, this.bytesPerVector));
   }
 
   /** A scale that is still too large for the mended vector is stored as the largest half. */

@@ -89,3 +89,7 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch): Plan {
   });
   return { pointer, release: () => arena.release(pointer) };
 }
+
+/** Working space that encodeTrellis wants, in bytes. */
+export const trellisWorkBytes = (dim: number, bits: number, window: number): number =>
+  128 + (Math.max(dim, 64) << (window - bits));

@@ -13,6 +13,12 @@ import {
   quantizeMse,
 } from "../core/quantizer.js";
 import { SCALE_RULES } from "../core/scale.js";
+import { packTrellis } from "../core/trellis.js";
+import {
+  createTrellisQuantizer,
+  createTrellisQuantizerScratch,
+  quantizeTrellis,
+} from "../core/trellis-quantizer.js";
 import { rotate, unrotate } from "../core/wht.js";
 import { Arena, type Backing } from "./arena.js";
 import { dotQ4Row, dotQ8Row } from "./ggml-dot.js";
@@ -89,6 +95,24 @@ class ReferenceKernels implements Kernels {
       putHalf(bytes, 2, toF16(fround(Math.sqrt(sumOfSquares(residual)))));
       project(sketch, residual, projections);
       packSigns(projections, bytes.subarray(signsAt));
+    }
+  }
+
+  encodeTrellis(plan: number, window: number, x: number, rows: number, out: number): void {
+    const { q, stride, codesAt, codeBytes } = this.#view(plan);
+    const { bits } = q.codebook;
+    const table = this.arena.floats(this.arena.u32[(plan >>> 2) + 15]!, 1 << window);
+    const quantizer = createTrellisQuantizer(q.rotation, { bits, window, table }, q.rule, q.center);
+    const scratch = createTrellisQuantizerScratch(quantizer);
+    const codes = new Uint8Array(q.dim);
+    for (let r = 0; r < rows; r++) {
+      const bytes = this.arena.bytes(out + r * stride, stride);
+      putHalf(
+        bytes,
+        0,
+        quantizeTrellis(quantizer, this.arena.floats(x + 4 * r * q.dim, q.dim), codes, scratch),
+      );
+      packTrellis(bits, codes, bytes.subarray(codesAt, codesAt + codeBytes));
     }
   }
 

@@ -10,7 +10,7 @@ import { KERNELS_BASE64 } from "./embedded.generated.js";
 import type { Kernels } from "./kernels.js";
 
 /** assembly/index.ts has the same number. */
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 const PAGE = 65536;
 const MOST_PAGES = 65536;
 
