@@ -2,7 +2,7 @@
  * Vectors → trellis codes (src/core/trellis.ts, src/core/trellis-quantizer.ts). Four states lie side by side in a
  * register: window w = state + m·states has its table entry at w, so the entries of four states are contiguous, and
  * with codes of two bits and more the four come from one state, whose cost is splatted; with one bit from two. Two
- * states (L = 4, k = 3) are searched one at a time.
+ * states (L = 4, k = 3) take two windows each at a time.
  *
  * Working space, 16-byte aligned: costs 64 bytes | next 64 bytes | kept, max(dim, 64) rows of a byte for each state.
  */
@@ -59,22 +59,32 @@ function advance(bits: u32, states: u32, table: usize, windows: u32, z: usize, c
         kept += 4;
       }
     } else {
-      const value = load<f32>(z);
-      for (let state: u32 = 0; state < states; state++) {
-        let error = value - load<f32>(table + (state << 2));
-        let least = load<f32>(work + ((state >> bits) << 2)) + error * error;
-        let chosen = state;
-        for (let w = state + states; w < windows; w += states) {
-          error = value - load<f32>(table + (w << 2));
-          const cost = load<f32>(work + ((w >> bits) << 2)) + error * error;
-          if (cost < least) {
-            least = cost;
-            chosen = w;
-          }
+      // Lanes 0 and 1 are the two states with their even windows, lanes 2 and 3 with their odd ones.
+      const value = v128.load32_splat(z);
+      let least = f32x4.splat(0);
+      let chosen = none;
+      for (let w: u32 = 0; w < windows; w += 4) {
+        const error = f32x4.sub(value, v128.load(table + (w << 2)));
+        const from = v128.load32_splat(work + ((w >> bits) << 2));
+        const cost = f32x4.add(from, f32x4.mul(error, error));
+        const index = i32x4.splat(w);
+        if (w == 0) {
+          least = cost;
+          chosen = index;
+        } else {
+          chosen = v128.bitselect(index, chosen, f32x4.lt(cost, least));
+          least = f32x4.pmin(least, cost);
         }
-        store<f32>(work + NEXT + (state << 2), least);
-        store<u8>(kept++, chosen);
       }
+      chosen = i32x4.add(chosen, i32x4(0, 1, 2, 3));
+      const others = v128.shuffle<f32>(least, least, 2, 3, 2, 3);
+      const windowsOfOthers = v128.shuffle<i32>(chosen, chosen, 2, 3, 2, 3);
+      const lower = v128.and(f32x4.eq(others, least), i32x4.lt_s(windowsOfOthers, chosen));
+      chosen = v128.bitselect(windowsOfOthers, chosen, v128.or(f32x4.lt(others, least), lower));
+      v128.store64_lane(work + NEXT, f32x4.pmin(least, others), 0);
+      store<u8>(kept, i32x4.extract_lane(chosen, 0));
+      store<u8>(kept + 1, i32x4.extract_lane(chosen, 1));
+      kept += 2;
     }
     memory.copy(work, work + NEXT, states << 2);
   }
