@@ -138,48 +138,53 @@ export function diagnoseDecoded(
   const sample = generic(all[0]!.groups, 6);
   const tables: (Table | undefined)[] = [undefined, ...knownTables(wire).filter((t) => differs(wire, t))];
   const reads = readings(wire);
-  for (const view of views)
-    for (const order of all)
-      for (const transform of transforms) {
-        const both = view.transform && transform.id === view.transform.id;
-        const before = [view.id, order.id ?? "", both ? "" : (transform.id ?? "")].filter((i) => i);
-        if (before.length > 2) continue;
-        const zs = sample.map((g) => {
-          const z = new Float64Array(wire.group);
-          transform.run(order.groups.x[g]!, order.groups.norm[g]!, z);
-          return z;
-        });
-        const codes = zs.map((z) => Uint8Array.from(z, (v) => cell(wire.boundaries, v, wire.tieDown)));
-        for (const reading of reads)
-          for (const table of before.length + (reading.id ? 1 : 0) < 2 ? tables : [undefined]) {
-            const ids = [...before, reading.id, table?.id ?? ""].filter((i) => i);
-            if (ids.length > 2) continue;
-            const values = table?.centroids ?? wire.centroids;
-            const least = transform.inexact ? 0.99 : limit;
-            let sum = 0;
-            let ok = true;
-            for (let k = 0; k < sample.length && ok; k++) {
-              const c = cosine(view.y[sample[k]!]!, values, reading.map(codes[k]!));
-              const agrees = Number.isFinite(c) ? Math.abs(c) : 1;
-              sum += agrees;
-              ok = agrees > least - 0.01;
+  // Single faults first: pairs only when none of them explains nearly everything.
+  for (const pairs of [false, true]) {
+    if (pairs && found.some((f) => f.id !== "" && f.explains > 0.97)) break;
+    for (const view of views)
+      for (const order of all)
+        for (const transform of transforms) {
+          const both = view.transform && transform.id === view.transform.id;
+          const before = [view.id, order.id ?? "", both ? "" : (transform.id ?? "")].filter((i) => i);
+          if (before.length > (pairs ? 2 : 1)) continue;
+          const zs = sample.map((g) => {
+            const z = new Float64Array(wire.group);
+            transform.run(order.groups.x[g]!, order.groups.norm[g]!, z);
+            return z;
+          });
+          const codes = zs.map((z) => Uint8Array.from(z, (v) => cell(wire.boundaries, v, wire.tieDown)));
+          for (const reading of reads)
+            for (const table of before.length + (reading.id ? 1 : 0) < 2 ? tables : [undefined]) {
+              const ids = [...before, reading.id, table?.id ?? ""].filter((i) => i);
+              if (ids.length > 2 || ids.length > 1 !== pairs) continue;
+              const values = table?.centroids ?? wire.centroids;
+              const least = transform.inexact ? 0.99 : limit;
+              let sum = 0;
+              let ok = true;
+              for (let k = 0; k < sample.length && ok; k++) {
+                const c = cosine(view.y[sample[k]!]!, values, reading.map(codes[k]!));
+                const agrees = Number.isFinite(c) ? Math.abs(c) : 1;
+                sum += agrees;
+                ok = agrees > least - 0.01;
+              }
+              if (!ok || !(sum / sample.length > least)) continue;
+              found.push(
+                ...confirm(
+                  wire,
+                  view.y,
+                  order.groups,
+                  transform,
+                  reading,
+                  values,
+                  ids,
+                  [view.note, order.note, transform.note, reading.note, table?.note ?? ""],
+                  limit,
+                ),
+              );
             }
-            if (!ok || !(sum / sample.length > least)) continue;
-            found.push(
-              ...confirm(
-                wire,
-                view.y,
-                order.groups,
-                transform,
-                reading,
-                values,
-                ids,
-                [view.note, order.note, transform.note, reading.note, table?.note ?? ""],
-                limit,
-              ),
-            );
-          }
-      }
+        }
+  }
+  if (found.some((f) => f.id !== "" && f.explains > 0.97)) return ranked(found.filter((f) => f.id !== ""));
   for (const view of views)
     for (const order of all)
       for (const transform of transforms) {
