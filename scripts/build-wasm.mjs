@@ -11,7 +11,7 @@ async function build(config, wasm, name, to) {
   }
   const base64 = readFileSync(wasm).toString("base64");
   const source = `// Generated from assembly/ by scripts/build-wasm.mjs. Do not edit.
-export const ${name} =
+export const ${name}: string =
   "${base64}";
 `;
   writeFileSync(to, source);

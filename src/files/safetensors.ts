@@ -9,9 +9,9 @@
  * Source: the format's description in the safetensors repository (Hugging Face). Own code: npm has no kept
  * reader and writer of it, and the whole format is on this page.
  */
-import { open } from "node:fs/promises";
 import { fromF16Array } from "../core/float.js";
 import { FormatError } from "../core/format-error.js";
+import { nodeModule } from "./node.js";
 import { writeAtomic } from "./write-atomic.js";
 
 /** The limit of the reference implementation. */
@@ -122,7 +122,7 @@ function typed(entry: Entry, bytes: ArrayBuffer): SafetensorsTensor {
  *   the file system's error where there is none.
  */
 export async function readSafetensors(path: string): Promise<Safetensors> {
-  const file = await open(path, "r");
+  const file = await nodeModule("node:fs/promises", "reading a file").open(path, "r");
   try {
     const { size } = await file.stat();
     const read = async (length: number, position: number): Promise<Uint8Array<ArrayBuffer>> => {

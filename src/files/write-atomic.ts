@@ -4,13 +4,14 @@
  *
  * Own code because `write-file-atomic`, the kept package for this, no longer runs on Node 20.
  */
-import { open, rename, rm } from "node:fs/promises";
+import { nodeModule } from "./node.js";
 
 /**
  * Writes `parts` one after the other to `path`.
  * @throws the file system's error, with `path` unchanged.
  */
 export async function writeAtomic(path: string, parts: Iterable<Uint8Array>): Promise<void> {
+  const { open, rename, rm } = nodeModule("node:fs/promises", "writing a file");
   const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
   try {
     const file = await open(temporary, "wx");

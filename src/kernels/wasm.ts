@@ -1,7 +1,7 @@
 /**
- * The WASM SIMD backend: compiles the embedded module, gives it a memory of its own, and hands out its functions.
- * Nothing is fetched and nothing is configured: the bytes travel in the JavaScript. This is the only file that
- * says WebAssembly.
+ * The WASM SIMD backend: compiles the module, gives it a memory of its own, and hands out its functions. Unless
+ * asked to, nothing is fetched and nothing is configured: the bytes travel in the JavaScript. This is the only file
+ * that says WebAssembly.
  *
  * A page with a content security policy needs `wasm-unsafe-eval` in it, as for any WebAssembly.
  */
@@ -22,6 +22,21 @@ const NEEDS_SIMD = new Uint8Array([
   3, 2, 1, 0,
   10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 ]);
+
+/** For programs whose TypeScript knows neither DOM nor this name; merges with the DOM's where it is there. */
+declare global {
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
+
+/** Where the module may come from instead of the JavaScript: compiled, as bytes, or as it arrives over the network. */
+export type WasmSource =
+  | WebAssembly.Module
+  | ArrayBuffer
+  | ArrayBufferView<ArrayBuffer>
+  | Response
+  | PromiseLike<Response>;
 
 type Functions = Omit<Kernels, "name" | "arena">;
 
@@ -57,6 +72,30 @@ export function loadWasmSync(): Kernels {
   return instantiate(compiled);
 }
 
+/**
+ * A new WASM backend from the raw module `turboquant-kv/kernels.wasm` of this release: `loadWasmFrom(fetch(url))`
+ * compiles while it downloads where the server says application/wasm, and a compiled module may be sent to workers. A
+ * bundler then leaves the embedded copy out, if nothing else asks for it.
+ * @throws Error where the engine has no WebAssembly or no SIMD, where the response is not OK, where the module is
+ * another one or another release's; WebAssembly.CompileError for bytes that are no module.
+ */
+export async function loadWasmFrom(source: WasmSource): Promise<Kernels> {
+  assertWasm();
+  return instantiate(await compileFrom(source));
+}
+
+async function compileFrom(source: WasmSource): Promise<WebAssembly.Module> {
+  if (source instanceof WebAssembly.Module) return source;
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return WebAssembly.compile(source);
+  const response = await (source as Response | PromiseLike<Response>);
+  if (typeof response?.arrayBuffer !== "function")
+    throw new TypeError(`"source" expected a module, bytes or a response, got ${typeof response}`);
+  if (!response.ok)
+    throw new Error(`kernels.wasm: ${response.status} ${response.statusText} (${response.url})`);
+  const streams = response.headers.get("content-type")?.split(";")[0]?.trim() === "application/wasm";
+  return streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
 function assertWasm(): void {
   if (hasWasmSimd()) return;
   throw new Error('this engine has no WebAssembly with SIMD; use the backend "reference"');
@@ -84,12 +123,16 @@ class WasmMemory implements Backing {
 
 /** The module's own functions are the methods: nothing stands between. */
 function instantiate(module: WebAssembly.Module): Kernels {
+  if (!WebAssembly.Module.exports(module).some(({ name }) => name === "ABI_VERSION"))
+    throw new Error("kernels: this module is not kernels.wasm");
   const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Exports;
   const version = exports.ABI_VERSION.value as number;
   if (version !== ABI_VERSION)
-    throw new Error(`kernels: expected ABI version ${ABI_VERSION}, got ${version}; run npm run build`);
+    throw new Error(
+      `kernels: expected ABI version ${ABI_VERSION}, got ${version}; take kernels.wasm of this release`,
+    );
   const { ABI_VERSION: _, heapBase, ...functions } = exports;
   const arena = new Arena(new WasmMemory(memory), heapBase.value as number);
   return Object.freeze({ name: "wasm-simd", arena, ...functions });

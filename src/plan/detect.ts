@@ -3,10 +3,7 @@
  * what it does not give. A tool that is missing, hangs or prints nonsense never stops detection: the next
  * source is used and a note says so.
  */
-import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
-import os from "node:os";
-import { promisify } from "node:util";
+import { nodeModule } from "../files/node.js";
 import type { Gpu, Hardware } from "./hardware.js";
 import {
   type MemoryReading,
@@ -33,13 +30,17 @@ export interface Probe {
 }
 
 const TOOL_TIMEOUT_MS = 5_000;
-const execute = promisify(execFile);
+const os = () => nodeModule("node:os", "detectHardware");
 
 /** The machine that this runs on. */
 export const thisMachine: Probe = {
-  platform: process.platform,
+  get platform() {
+    return os().platform();
+  },
   run: async (command, args) => {
-    const { stdout } = await execute(command, [...args], {
+    const { promisify } = nodeModule("node:util", "detectHardware");
+    const { execFile } = nodeModule("node:child_process", "detectHardware");
+    const { stdout } = await promisify(execFile)(command, [...args], {
       timeout: TOOL_TIMEOUT_MS,
       killSignal: "SIGKILL",
       maxBuffer: 1 << 20,
@@ -47,21 +48,21 @@ export const thisMachine: Probe = {
     });
     return stdout;
   },
-  readText: (path) => readFile(path, "utf8"),
+  readText: (path) => nodeModule("node:fs/promises", "detectHardware").readFile(path, "utf8"),
   memory: async () => {
-    const { default: si } = await import("systeminformation");
+    const { default: si } = await import("#systeminformation");
     const { total, available } = await si.mem();
     return { totalBytes: total, availableBytes: available };
   },
   chip: async () => {
-    const { default: si } = await import("systeminformation");
+    const { default: si } = await import("#systeminformation");
     const { manufacturer, brand } = await si.cpu();
     return [manufacturer, brand].filter(Boolean).join(" ") || null;
   },
-  fallback: () => ({ totalBytes: os.totalmem(), availableBytes: os.freemem() }),
+  fallback: () => ({ totalBytes: os().totalmem(), availableBytes: os().freemem() }),
   limit: () => {
     const bytes = process.constrainedMemory();
-    return bytes > 0 && bytes < os.totalmem() ? bytes : null;
+    return bytes > 0 && bytes < os().totalmem() ? bytes : null;
   },
 };
 

@@ -1,0 +1,19 @@
+/**
+ * turboquant-kv/model: a decoder-only transformer of the Llama family over the packed cache, for quality that is
+ * measured and not assumed: perplexity and KL divergence, recordings of keys and values, sensitivity by layer. For Node:
+ * it reads files and starts threads.
+ * @module
+ */
+export { CacheKv, type CacheKvOptions } from "./cache-kv.js";
+export { type EvalResult, evaluatePairs, type Gate, gateOf, type PairsRequest } from "./eval-pairs.js";
+export { greedy } from "./generate.js";
+export { type KvChoice, type KvPair, kvPair } from "./kv-pair.js";
+export type { KvShape, KvStore } from "./kv-store.js";
+export { type LayerSensitivity, layerSensitivity, type SensitivityRequest } from "./layer-sensitivity.js";
+export type { ModelConfig } from "./model-source.js";
+export { type Model, type OpenModelOptions, openModel } from "./open-model.js";
+export type { EvalPlan, EvalProgress, EvalSummary } from "./perplexity.js";
+export { type RecordRequest, record } from "./record.js";
+export type { Mean } from "./statistics.js";
+export type { EncodeOptions, Tokenizer } from "./tokenizer.js";
+export { Transformer, type TransformerOptions } from "./transformer.js";
