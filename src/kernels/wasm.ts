@@ -92,7 +92,8 @@ async function compileFrom(source: WasmSource): Promise<WebAssembly.Module> {
     throw new TypeError(`"source" expected a module, bytes or a response, got ${typeof response}`);
   if (!response.ok)
     throw new Error(`kernels.wasm: ${response.status} ${response.statusText} (${response.url})`);
-  const streams = response.headers.get("content-type")?.split(";")[0]?.trim() === "application/wasm";
+  // Engines refuse to stream any other type, and this one with parameters.
+  const streams = response.headers.get("content-type") === "application/wasm";
   return streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 

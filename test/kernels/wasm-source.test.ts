@@ -14,7 +14,8 @@ test.each([
   ["bytes", () => Uint8Array.from(bytes)],
   ["an ArrayBuffer", () => Uint8Array.from(bytes).buffer],
   ["a response that is WASM by its type", () => response("application/wasm")],
-  ["a promise of one", () => Promise.resolve(response("application/wasm; charset=x"))],
+  ["a promise of one", () => Promise.resolve(response("application/wasm"))],
+  ["a type that engines do not stream", () => response("application/wasm; charset=x")],
   ["a response of a server that knows no WASM", () => response("text/plain")],
   ["a response without a type", () => response()],
 ])("%s", async (_, source) => {
