@@ -9,6 +9,7 @@ import { time } from "./rounds.mjs";
 const SHAPE = { layers: 1, kvHeads: 2, heads: 8, headDim: 128, pageTokens: 32 };
 const ROW = SHAPE.kvHeads * SHAPE.headDim;
 const LENGTHS = [1024, 8192, 32768];
+const OPERATION_LENGTHS = [...LENGTHS, 131072];
 const PAIRS = [
   ["f32", "f32"],
   ["f16", "f16"],
@@ -53,7 +54,7 @@ async function operations(report) {
   const x = normals(ROW, 3);
   const page = normals(SHAPE.pageTokens * ROW, 4);
   const results = [];
-  for (const tokens of LENGTHS) {
+  for (const tokens of OPERATION_LENGTHS) {
     const { cache, seq } = fill(["turbo4", "turbo4"], tokens);
     const before = cache.snapshot(seq).length;
     const tasks = {
@@ -62,6 +63,11 @@ async function operations(report) {
         cache.truncate(seq, tokens);
       },
       "fork, free": () => cache.free(cache.fork(seq)),
+      "fork, truncate, free": () => {
+        const child = cache.fork(seq);
+        cache.truncate(child, tokens >> 1);
+        cache.free(child);
+      },
       "fork, append (COW)": () => {
         const child = cache.fork(seq);
         cache.append(child, 0, x, x);

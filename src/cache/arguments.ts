@@ -3,7 +3,8 @@ import type { AttendOptions } from "../attention/attend.js";
 import { assertFloat32, assertInteger } from "../core/check.js";
 import { CacheError } from "./cache-error.js";
 import { assertHeads, type CacheConfig } from "./options.js";
-import { leastFilled, RELEASED, type Sequence } from "./sequences.js";
+import { RELEASED } from "./page-table.js";
+import { leastFilled, type Sequence } from "./sequences.js";
 
 export interface ReadOptions {
   /** Tokens from … to (exclusive). Default: all that every layer holds. */
@@ -34,10 +35,18 @@ export function tokenRange(
   return { from, to };
 }
 
+/** The caller's array for `size` values, or a new one. @throws TypeError, RangeError. */
+export function outputFor(out: Float32Array | undefined, size: number): Float32Array {
+  if (out === undefined) return new Float32Array(size);
+  assertFloat32(out, "out");
+  if (out.length !== size) throw new RangeError(`"out" expected ${size} values, got ${out.length}`);
+  return out;
+}
+
 /** @throws CacheError INVALID_POSITION where a token of the range was released. */
 export function assertPresent(sequence: Sequence, from: number, to: number, pageTokens: number): void {
   for (let index = Math.floor(from / pageTokens); index * pageTokens < to; index++) {
-    if (sequence.table[index] !== RELEASED) continue;
+    if (sequence.table.get(index) !== RELEASED) continue;
     const at = Math.max(from, index * pageTokens);
     throw new CacheError("INVALID_POSITION", `token ${at} was released by the window`);
   }

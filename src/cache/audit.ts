@@ -1,6 +1,8 @@
 /** Recounts a cache from nothing and compares: the invariants that any operation must keep. */
+
+import { RELEASED, type TableNode } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
-import { mostFilled, RELEASED } from "./sequences.js";
+import { mostFilled } from "./sequences.js";
 
 /** @throws Error naming the first invariant that does not hold. */
 export function auditCache({ config, layout, tables, prefixes, kernels }: CacheParts): void {
@@ -11,12 +13,23 @@ export function auditCache({ config, layout, tables, prefixes, kernels }: CacheP
   };
 
   const references = new Uint32Array(pages.count);
+  const nodes = new Map<TableNode, number>();
   let live = 0;
-  for (const { handle, table, fill } of sequences) {
+  for (const sequence of sequences) {
     live++;
-    const used = Math.ceil(mostFilled({ handle, table, fill }) / pageTokens);
-    holds(table.length >= used, () => `sequence ${handle} has ${table.length} pages for ${used} of tokens`);
-    table.forEach((page, index) => {
+    const { handle, table, reserved, fill } = sequence;
+    const used = Math.ceil(mostFilled(sequence) / pageTokens);
+    holds(table.length === used, () => `sequence ${handle} has ${table.length} pages for ${used} of tokens`);
+    table.survey(nodes, (page) => references[page]!++);
+    for (const page of reserved) {
+      holds(
+        page >= 0 && page < pages.count && pages.references[page] === 1,
+        () => `sequence ${handle} shares reserved page ${page}`,
+      );
+      references[page]!++;
+    }
+    let present = 0;
+    table.toArray().forEach((page, index) => {
       if (page === RELEASED) {
         holds(
           fill.every((n) => n >= (index + 1) * pageTokens),
@@ -25,7 +38,7 @@ export function auditCache({ config, layout, tables, prefixes, kernels }: CacheP
         return;
       }
       holds(page >= 0 && page < pages.count, () => `sequence ${handle} has page ${page} of ${pages.count}`);
-      references[page]!++;
+      present++;
       for (let layer = 0; layer < layers; layer++) {
         const tokens = Math.min(pageTokens, Math.max(0, fill[layer]! - index * pageTokens));
         holds(
@@ -34,12 +47,17 @@ export function auditCache({ config, layout, tables, prefixes, kernels }: CacheP
             `sequence ${handle}, page ${page}, layer ${layer}: ${tokens} tokens, ${written[page * layers + layer]} written`,
         );
       }
-      holds(
-        index < used || pages.references[page] === 1,
-        () => `sequence ${handle} shares reserved page ${page}`,
-      );
     });
+    holds(
+      present === table.present,
+      () => `sequence ${handle} has ${table.present} pages, ${present} below its length`,
+    );
   }
+  for (const [node, count] of nodes)
+    holds(
+      node.references === count,
+      () => `a node of page tables has ${node.references} references, counted ${count}`,
+    );
   holds(live === sequences.count, () => `${sequences.count} sequences, counted ${live}`);
   for (const { page } of prefixes.entries()) references[page]!++;
 

@@ -12,7 +12,6 @@
  * results on any backend and host.
  */
 import { Attention } from "../attention/attend.js";
-import { openSide, type SideCodec } from "../attention/side-codec.js";
 import { assertFloat32, assertInteger, assertOneOf } from "../core/check.js";
 import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
@@ -20,72 +19,41 @@ import {
   assertPresent,
   attendedHeads,
   type CacheAttendOptions,
+  outputFor,
   type ReadOptions,
   tokenRange,
 } from "./arguments.js";
 import { auditCache } from "./audit.js";
 import { CacheError } from "./cache-error.js";
-import { Encoder, type SanitizedVectors } from "./encoder.js";
-import { PageLayout } from "./layout.js";
-import { type CacheConfig, checkOptions, type KvCacheOptions, openBackend, optionsOf } from "./options.js";
-import { PageTables } from "./page-tables.js";
+import type { SanitizedVectors } from "./encoder.js";
+import { type CacheConfig, type KvCacheOptions, optionsOf } from "./options.js";
 import { PagedRuns } from "./paged-runs.js";
-import type { CacheParts } from "./parts.js";
-import { identityOf, PrefixIndex, type PrefixOptions, tokenArray } from "./prefix.js";
+import { type CacheParts, openParts } from "./parts.js";
+import type { PrefixOptions } from "./prefix.js";
+import { type MatchOptions, matchPrefix, storePrefix } from "./prefix-sequences.js";
+import { readTokens } from "./read.js";
 import { adoptSequence, restoreInto } from "./restore.js";
-import { leastFilled, RELEASED, type Sequence, type SequenceHandle } from "./sequences.js";
+import { leastFilled, type Sequence, type SequenceHandle } from "./sequences.js";
 import { readSnapshot, saveSnapshot } from "./snapshot.js";
 import type { RestoreOptions } from "./snapshot-fields.js";
 import { type CacheStats, cacheStats } from "./stats.js";
+import { appendTokens } from "./write.js";
 
 const NO_OPTIONS = Object.freeze({});
 
 export class KvCache implements Iterable<SequenceHandle> {
   readonly config: CacheConfig;
   readonly #parts: CacheParts;
-  readonly #keys: readonly SideCodec[];
-  readonly #values: readonly SideCodec[];
-  readonly #codecs: readonly SideCodec[];
   readonly #attention: Attention;
   readonly #runs: PagedRuns;
 
   /** @throws TypeError, RangeError, FormatError UNKNOWN_FORMAT. */
   constructor(options: KvCacheOptions) {
-    const config = checkOptions(options);
-    const kernels = openBackend(options.backend);
-    const { headDim: dim, seed, keyScale, valueScale } = config;
-    const codecs = new Map<string, SideCodec>();
-    const open = (format: string, side: Side): SideCodec => {
-      const scale = side === "key" ? keyScale : valueScale;
-      let codec = codecs.get(`${side} ${format}`);
-      if (!codec) {
-        codec = openSide(format, kernels, { dim, seed, side, ...(scale ? { scale } : {}) });
-        codecs.set(`${side} ${format}`, codec);
-      }
-      return codec;
-    };
+    this.#parts = openParts(options);
+    const { config, kernels, codecs } = this.#parts;
     this.config = config;
-    this.#keys = config.key.map((format) => open(format, "key"));
-    this.#values = config.value.map((format) => open(format, "value"));
-    this.#codecs = [...codecs.values()];
-    const layout = new PageLayout(config, (layer, side) => this.#codec(layer, side).stride);
-    if (layout.pageBytes * config.pages > 2 ** 32)
-      throw new RangeError(
-        `"pages" expected at most ${Math.floor(2 ** 32 / layout.pageBytes)} of ${layout.pageBytes} bytes (4 GiB), got ${config.pages}`,
-      );
-    const prefixes = new PrefixIndex(config.pageTokens);
-    const tables = new PageTables(kernels.arena, config, layout, prefixes);
-    prefixes.bind(tables.pages);
-    this.#parts = {
-      config,
-      layout,
-      tables,
-      prefixes,
-      kernels,
-      encoder: new Encoder(kernels, dim, config.nonFinite),
-    };
-    this.#attention = new Attention(kernels, dim, config.kvHeads, this.#codecs);
-    this.#runs = new PagedRuns(this.#parts, this.#keys, this.#values);
+    this.#attention = new Attention(kernels, config.headDim, config.kvHeads, codecs.distinct);
+    this.#runs = new PagedRuns(this.#parts);
   }
 
   /** What runs. */
@@ -118,53 +86,14 @@ export class KvCache implements Iterable<SequenceHandle> {
    * @throws CacheError OUT_OF_PAGES, NON_FINITE, SCALE_OVERFLOW.
    */
   append(seq: SequenceHandle, layer: number, keys: Float32Array, values: Float32Array): void {
-    const { tables, encoder, config } = this.#parts;
+    const { kvHeads, headDim } = this.config;
     const sequence = this.#sequence(seq);
-    const row = config.kvHeads * config.headDim;
     this.#layer(layer);
-    assertFloat32(keys, "keys", row);
-    assertFloat32(values, "values", row);
+    assertFloat32(keys, "keys", kvHeads * headDim);
+    assertFloat32(values, "values", kvHeads * headDim);
     if (values.length !== keys.length)
       throw new RangeError(`"values" expected ${keys.length} values as keys have, got ${values.length}`);
-    const tokens = keys.length / row;
-    if (tokens === 0) return;
-    tables.assertAvailable(tables.needed(sequence, tokens, layer));
-    const key = this.#keys[layer]!;
-    const value = this.#values[layer]!;
-    const vectors = tokens * config.kvHeads;
-    const valuesAt = Math.ceil((vectors * key.stride) / 16) * 16;
-    const staged = encoder.begin(valuesAt + vectors * value.stride);
-    encoder.encode(key, "key", keys, staged);
-    encoder.encode(value, "value", values, staged + valuesAt);
-    tables.makeRoom(sequence, tokens, layer);
-    encoder.commit();
-    this.#write(sequence, layer, tokens, staged, staged + valuesAt);
-  }
-
-  #write(sequence: Sequence, layer: number, tokens: number, keys: number, values: number): void {
-    const { tables, layout, kernels, config } = this.#parts;
-    const { pageTokens, kvHeads } = config;
-    const { u8 } = kernels.arena;
-    const first = sequence.fill[layer]!;
-    for (let t = 0; t < tokens; ) {
-      const page = sequence.table[Math.floor((first + t) / pageTokens)]!;
-      const at = (first + t) % pageTokens;
-      const count = Math.min(tokens - t, pageTokens - at);
-      tables.claim(page, layer, at, at + count);
-      for (let side = 0; side < 2; side++) {
-        const { offset, stride, headBytes } = layout.region(layer, side === 0 ? "key" : "value");
-        const source = side === 0 ? keys : values;
-        const base = tables.pages.pointer(page) + offset;
-        for (let i = 0; i < count; i++) {
-          for (let head = 0; head < kvHeads; head++) {
-            const from = source + ((t + i) * kvHeads + head) * stride;
-            u8.copyWithin(base + head * headBytes + (at + i) * stride, from, from + stride);
-          }
-        }
-      }
-      t += count;
-    }
-    sequence.fill[layer] = first + tokens;
+    appendTokens(this.#parts, sequence, layer, keys, values);
   }
 
   /** Pages that appending `tokens` tokens to every layer would take, copies of shared pages included. */
@@ -180,7 +109,7 @@ export class KvCache implements Iterable<SequenceHandle> {
    */
   reserve(seq: SequenceHandle, tokens: number): void {
     assertInteger(tokens, "tokens", 0, 2 ** 31);
-    this.#parts.tables.makeRoom(this.#sequence(seq), tokens);
+    this.#parts.tables.reserve(this.#sequence(seq), tokens);
   }
 
   /** A sequence with the same tokens. Costs no page; whoever writes to a shared page first gets a copy. */
@@ -220,35 +149,14 @@ export class KvCache implements Iterable<SequenceHandle> {
     out?: Float32Array,
     options: ReadOptions = NO_OPTIONS,
   ): Float32Array {
-    const { tables, layout, config, encoder, kernels } = this.#parts;
-    const { kvHeads, headDim: dim, pageTokens } = config;
+    const { kvHeads, headDim, pageTokens } = this.config;
     const sequence = this.#sequence(seq);
     this.#layer(layer);
     assertOneOf(side, "side", ["key", "value"]);
     const { from, to } = tokenRange(sequence, layer, options);
     assertPresent(sequence, from, to, pageTokens);
-    const size = (to - from) * kvHeads * dim;
-    const result = out ?? new Float32Array(size);
-    assertFloat32(result, "out");
-    if (result.length !== size) throw new RangeError(`"out" expected ${size} values, got ${result.length}`);
-    const codec = this.#codec(layer, side);
-    const { offset, stride, headBytes } = layout.region(layer, side);
-    const { pointer: space, rows } = encoder.space;
-    for (let position = from; position < to; ) {
-      const at = position % pageTokens;
-      const count = Math.min(to - position, pageTokens - at, rows);
-      const page = sequence.table[Math.floor(position / pageTokens)]!;
-      for (let head = 0; head < kvHeads; head++) {
-        const bytes = tables.pages.pointer(page) + offset + head * headBytes + at * stride;
-        codec.decode(bytes, count, space);
-        const { f32 } = kernels.arena;
-        for (let t = 0; t < count; t++) {
-          const target = ((position - from + t) * kvHeads + head) * dim;
-          for (let i = 0; i < dim; i++) result[target + i] = f32[(space >>> 2) + t * dim + i]!;
-        }
-      }
-      position += count;
-    }
+    const result = outputFor(out, (to - from) * kvHeads * headDim);
+    readTokens(this.#parts, sequence, layer, side, from, to, result);
     return result;
   }
 
@@ -274,10 +182,7 @@ export class KvCache implements Iterable<SequenceHandle> {
         "INVALID_ARGUMENT",
         `"queries" expected at most the ${tokens} tokens of the layer, got ${count}`,
       );
-    const result = out ?? new Float32Array(queries.length);
-    assertFloat32(result, "out");
-    if (result.length !== queries.length)
-      throw new RangeError(`"out" expected ${queries.length} values, got ${result.length}`);
+    const result = outputFor(out, queries.length);
     this.#runs.open(sequence, layer);
     this.#attention.attend(this.#runs, queries, heads, result, options);
     return result;
@@ -302,10 +207,7 @@ export class KvCache implements Iterable<SequenceHandle> {
     if (query.length !== this.config.headDim)
       throw new RangeError(`"query" expected ${this.config.headDim} values, got ${query.length}`);
     const { from, to } = tokenRange(sequence, layer, options);
-    const result = out ?? new Float32Array(to - from);
-    assertFloat32(result, "out");
-    if (result.length !== to - from)
-      throw new RangeError(`"out" expected ${to - from} values, got ${result.length}`);
+    const result = outputFor(out, to - from);
     this.#runs.open(sequence, layer);
     this.#attention.scores(this.#runs, kvHead, query, from, to, result);
     return result;
@@ -316,14 +218,7 @@ export class KvCache implements Iterable<SequenceHandle> {
    * ids; only as many as every layer holds count. salt separates what must not be shared. Tokens now kept.
    */
   storePrefix(seq: SequenceHandle, tokens: ArrayLike<number>, options: PrefixOptions = NO_OPTIONS): number {
-    const { pageTokens } = this.config;
-    const sequence = this.#sequence(seq);
-    const ids = tokenArray(tokens);
-    const identity = identityOf(this.config, options.salt);
-    let full = Math.floor(Math.min(ids.length, leastFilled(sequence)) / pageTokens);
-    const released = sequence.table.indexOf(RELEASED);
-    if (released >= 0) full = Math.min(full, released);
-    return this.#parts.prefixes.store(identity, ids, sequence.table.slice(0, full)) * pageTokens;
+    return storePrefix(this.#parts, this.#sequence(seq), tokens, options);
   }
 
   /**
@@ -332,17 +227,9 @@ export class KvCache implements Iterable<SequenceHandle> {
    */
   matchPrefix(
     tokens: ArrayLike<number>,
-    options: PrefixOptions & { readonly leaveOne?: boolean } = NO_OPTIONS,
+    options: MatchOptions = NO_OPTIONS,
   ): { seq: SequenceHandle; tokens: number } {
-    const { tables, prefixes } = this.#parts;
-    const ids = tokenArray(tokens);
-    const identity = identityOf(this.config, options.salt);
-    const most = Math.floor(
-      (options.leaveOne ? Math.max(0, ids.length - 1) : ids.length) / this.config.pageTokens,
-    );
-    const pages = prefixes.match(identity, ids, most);
-    const sequence = tables.adopt(pages, pages.length * this.config.pageTokens);
-    return { seq: sequence.handle, tokens: pages.length * this.config.pageTokens };
+    return matchPrefix(this.#parts, tokens, options);
   }
 
   /** Forgets all kept prefixes; their pages become free where no sequence has them. */
@@ -397,7 +284,7 @@ export class KvCache implements Iterable<SequenceHandle> {
     this.#parts.tables.pages.dispose();
     this.#parts.encoder.release();
     this.#attention.release();
-    for (const codec of this.#codecs) codec.release();
+    for (const codec of this.#parts.codecs.distinct) codec.release();
   }
 
   #sequence(seq: SequenceHandle): Sequence {
@@ -407,9 +294,5 @@ export class KvCache implements Iterable<SequenceHandle> {
   #layer(layer: number): number {
     assertInteger(layer, "layer", 0, this.config.layers - 1);
     return layer;
-  }
-
-  #codec(layer: number, side: Side): SideCodec {
-    return (side === "key" ? this.#keys : this.#values)[layer]!;
   }
 }

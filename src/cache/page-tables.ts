@@ -9,8 +9,9 @@
 import type { Arena } from "../kernels/arena.js";
 import { CacheError } from "./cache-error.js";
 import type { Geometry, PageLayout } from "./layout.js";
+import { RELEASED } from "./page-table.js";
 import { Pages } from "./pages.js";
-import { leastFilled, mostFilled, RELEASED, type Sequence, Sequences } from "./sequences.js";
+import { leastFilled, mostFilled, type Sequence, Sequences } from "./sequences.js";
 
 /** Idle pages that may be taken back when the free ones do not suffice. */
 export interface Evictable {
@@ -37,13 +38,8 @@ export class PageTables {
     this.#layout = layout;
     this.#evictable = evictable;
     this.pages = new Pages(arena, geometry.pages, layout.pageBytes);
-    this.sequences = new Sequences(geometry.layers);
+    this.sequences = new Sequences(this.pages, geometry.layers);
     this.written = new Uint32Array(geometry.pages * geometry.layers);
-  }
-
-  /** Pages that hold tokens of the sequence; the rest of its table is reserved. */
-  usedPages(sequence: Sequence): number {
-    return Math.ceil(mostFilled(sequence) / this.#geometry.pageTokens);
   }
 
   /** Pages that appending `tokens` tokens takes: to `layer`, or to every layer. Copies of shared pages included. */
@@ -65,15 +61,24 @@ export class PageTables {
     });
   }
 
-  /** Gives the sequence pages of its own wherever `tokens` more tokens will be written. All or nothing. */
-  makeRoom(sequence: Sequence, tokens: number, layer?: number): void {
+  /** Takes pages of the sequence's own wherever `tokens` more tokens will be written. All or nothing. */
+  reserve(sequence: Sequence, tokens: number, layer?: number): void {
     const needed = this.needed(sequence, tokens, layer);
     if (needed === 0) return;
     this.#secure(needed);
+    const { table, reserved } = sequence;
     this.#eachMissing(sequence, tokens, layer, (index) => {
-      if (index < sequence.table.length) this.#copyPage(sequence, index);
-      else sequence.table.push(this.#blank());
+      if (index < table.length) this.#copyPage(sequence, index);
+      else reserved.push(this.#blank());
     });
+  }
+
+  /** As `reserve`, and what will be written enters the table, for the caller to write it now. */
+  makeRoom(sequence: Sequence, tokens: number, layer: number): void {
+    this.reserve(sequence, tokens, layer);
+    const { table, reserved, fill } = sequence;
+    const used = Math.ceil((fill[layer]! + tokens) / this.#geometry.pageTokens);
+    while (table.length < used) table.push(reserved.shift()!);
   }
 
   /** Visits, in order, the indices of pages that are shared or not there and would be written. */
@@ -85,15 +90,14 @@ export class PageTables {
   ): void {
     if (tokens === 0) return;
     const { pageTokens } = this.#geometry;
-    const { table, fill } = sequence;
+    const { table, reserved, fill } = sequence;
     const from = layer === undefined ? leastFilled(sequence) : fill[layer]!;
     const to = (layer === undefined ? mostFilled(sequence) : from) + tokens;
     const last = Math.ceil(to / pageTokens);
-    const had = table.length;
+    const had = table.length + reserved.length;
     for (let index = Math.floor(from / pageTokens); index < last; index++) {
-      if (index >= had) visit(index);
-      else if (this.pages.references[table[index]!]! > 1 && this.#writes(sequence, index, tokens, layer))
-        visit(index);
+      const shared = index < table.length && table.isShared(index);
+      if (index >= had || (shared && this.#writes(sequence, index, tokens, layer))) visit(index);
     }
   }
 
@@ -112,7 +116,7 @@ export class PageTables {
 
   #copyPage(sequence: Sequence, index: number): void {
     const { layers, kvHeads, pageTokens } = this.#geometry;
-    const from = sequence.table[index]!;
+    const from = sequence.table.get(index);
     const to = this.#blank();
     const { u8 } = this.#arena;
     for (let layer = 0; layer < layers; layer++) {
@@ -127,8 +131,7 @@ export class PageTables {
         }
       }
     }
-    sequence.table[index] = to;
-    this.pages.release(from);
+    sequence.table.replace(index, to);
     this.pages.counters.copies++;
   }
 
@@ -150,21 +153,31 @@ export class PageTables {
   }
 
   fork(parent: Sequence): Sequence {
-    const used = this.usedPages(parent);
-    const child = this.sequences.create();
+    const child = this.sequences.create(parent.table);
     child.fill.set(parent.fill);
-    child.table = parent.table.slice(0, used);
-    for (const page of child.table) if (page !== RELEASED) this.pages.retain(page);
     this.forks++;
     return child;
   }
 
-  /** A new sequence with blank pages where `present`. @throws CacheError OUT_OF_PAGES. */
-  adoptBlank(present: readonly boolean[]): Sequence {
+  /** A new sequence of as many tokens, with blank pages where `present`. @throws CacheError OUT_OF_PAGES. */
+  adoptBlank(present: readonly boolean[], fill: Uint32Array): Sequence {
     this.#secure(present.filter(Boolean).length);
     const sequence = this.sequences.create();
-    for (const there of present) sequence.table.push(there ? this.#blank() : RELEASED);
+    sequence.fill.set(fill);
+    this.place(
+      sequence,
+      present.map((there) => (there ? this.#blank() : RELEASED)),
+    );
     return sequence;
+  }
+
+  /** Gives an empty table the pages of a sequence, those beyond its tokens as reserved ones. References pass to it. */
+  place(sequence: Sequence, pages: readonly number[]): void {
+    const used = Math.ceil(mostFilled(sequence) / this.#geometry.pageTokens);
+    for (const [index, page] of pages.entries()) {
+      if (index < used) sequence.table.push(page);
+      else sequence.reserved.push(page);
+    }
   }
 
   /** Frees idle pages until `needed` are free. Nothing has changed when it throws. */
@@ -177,9 +190,11 @@ export class PageTables {
   /** A new sequence of `tokens` tokens in these pages, which it shares. */
   adopt(pages: readonly number[], tokens: number): Sequence {
     const sequence = this.sequences.create();
-    sequence.table = [...pages];
     sequence.fill.fill(tokens);
-    for (const page of pages) this.pages.retain(page);
+    for (const page of pages) {
+      this.pages.retain(page);
+      sequence.table.push(page);
+    }
     return sequence;
   }
 
@@ -192,15 +207,12 @@ export class PageTables {
         "INVALID_POSITION",
         `"length" expected at most the ${tokens} tokens there are, got ${length}`,
       );
-    if (length % pageTokens !== 0 && sequence.table[Math.floor(length / pageTokens)] === RELEASED)
+    if (length % pageTokens !== 0 && sequence.table.get(Math.floor(length / pageTokens)) === RELEASED)
       throw new CacheError(
         "INVALID_POSITION",
         `"length" expected a token that is still there, ${length} was released by the window`,
       );
-    const used = this.usedPages(sequence);
-    const keep = Math.ceil(length / pageTokens);
-    for (let index = used - 1; index >= keep; index--) this.#release(sequence.table[index]!);
-    sequence.table.splice(keep, used - keep);
+    sequence.table.truncate(Math.ceil(length / pageTokens));
     for (let layer = 0; layer < sequence.fill.length; layer++)
       sequence.fill[layer] = Math.min(sequence.fill[layer]!, length);
   }
@@ -209,23 +221,13 @@ export class PageTables {
   slide(sequence: Sequence, window: number, sinks: number): number {
     const { pageTokens } = this.#geometry;
     const last = Math.floor(Math.max(0, leastFilled(sequence) - window) / pageTokens);
-    let released = 0;
-    for (let index = last - 1; index >= Math.ceil(sinks / pageTokens); index--) {
-      const page = sequence.table[index]!;
-      if (page === RELEASED) continue;
-      this.#release(page);
-      sequence.table[index] = RELEASED;
-      released++;
-    }
-    return released;
+    return sequence.table.release(Math.ceil(sinks / pageTokens), last);
   }
 
   free(sequence: Sequence): void {
-    for (let index = sequence.table.length - 1; index >= 0; index--) this.#release(sequence.table[index]!);
+    const { table, reserved } = sequence;
+    for (let i = reserved.length - 1; i >= 0; i--) this.pages.release(reserved[i]!);
+    table.truncate(0);
     this.sequences.remove(sequence);
-  }
-
-  #release(page: number): void {
-    if (page !== RELEASED) this.pages.release(page);
   }
 }

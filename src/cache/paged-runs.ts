@@ -1,8 +1,9 @@
 import type { TokenRuns } from "../attention/attend.js";
 import type { SideCodec } from "../attention/side-codec.js";
 import type { Region } from "./layout.js";
+import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
-import { RELEASED, type Sequence } from "./sequences.js";
+import type { Sequence } from "./sequences.js";
 
 /**
  * A layer of a sequence as attention reads it: the pages in place, one run per page and head. One object is opened
@@ -16,23 +17,19 @@ export class PagedRuns implements TokenRuns {
   key!: SideCodec;
   value!: SideCodec;
   readonly #parts: CacheParts;
-  readonly #keys: readonly SideCodec[];
-  readonly #values: readonly SideCodec[];
   #sequence!: Sequence;
   #keyRegion!: Region;
   #valueRegion!: Region;
 
-  constructor(parts: CacheParts, keys: readonly SideCodec[], values: readonly SideCodec[]) {
+  constructor(parts: CacheParts) {
     this.#parts = parts;
-    this.#keys = keys;
-    this.#values = values;
   }
 
   open(sequence: Sequence, layer: number): void {
     this.#sequence = sequence;
     this.tokens = sequence.fill[layer]!;
-    this.key = this.#keys[layer]!;
-    this.value = this.#values[layer]!;
+    this.key = this.#parts.codecs.key[layer]!;
+    this.value = this.#parts.codecs.value[layer]!;
     this.#keyRegion = this.#parts.layout.region(layer, "key");
     this.#valueRegion = this.#parts.layout.region(layer, "value");
   }
@@ -40,7 +37,7 @@ export class PagedRuns implements TokenRuns {
   seek(position: number, head: number): number {
     const { pageTokens } = this.#parts.config;
     const at = position % pageTokens;
-    const page = this.#sequence.table[(position - at) / pageTokens]!;
+    const page = this.#sequence.table.get((position - at) / pageTokens);
     if (page === RELEASED) return at - pageTokens;
     const base = this.#parts.tables.pages.pointer(page);
     const key = this.#keyRegion;

@@ -1,11 +1,13 @@
+/** The parts of a cache, as the modules of this folder see them, and how they are put together. */
+import { openSide, type SideCodec } from "../attention/side-codec.js";
+import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
-import type { Encoder } from "./encoder.js";
-import type { PageLayout } from "./layout.js";
-import type { CacheConfig } from "./options.js";
-import type { PageTables } from "./page-tables.js";
-import type { PrefixIndex } from "./prefix.js";
+import { Encoder } from "./encoder.js";
+import { PageLayout } from "./layout.js";
+import { type CacheConfig, checkOptions, type KvCacheOptions, openBackend } from "./options.js";
+import { PageTables } from "./page-tables.js";
+import { PrefixIndex } from "./prefix.js";
 
-/** The parts of a cache, as the modules of this folder see them. */
 export interface CacheParts {
   readonly config: CacheConfig;
   readonly layout: PageLayout;
@@ -13,4 +15,46 @@ export interface CacheParts {
   readonly prefixes: PrefixIndex;
   readonly encoder: Encoder;
   readonly kernels: Kernels;
+  readonly codecs: LayerCodecs;
+}
+
+/** The codec of each layer's side; layers of the same format share one. */
+export interface LayerCodecs {
+  readonly key: readonly SideCodec[];
+  readonly value: readonly SideCodec[];
+  readonly distinct: readonly SideCodec[];
+}
+
+/** @throws TypeError, RangeError, FormatError UNKNOWN_FORMAT. */
+export function openParts(options: KvCacheOptions): CacheParts {
+  const config = checkOptions(options);
+  const kernels = openBackend(options.backend);
+  const codecs = openCodecs(config, kernels);
+  const layout = new PageLayout(config, (layer, side) => codecs[side][layer]!.stride);
+  if (layout.pageBytes * config.pages > 2 ** 32)
+    throw new RangeError(
+      `"pages" expected at most ${Math.floor(2 ** 32 / layout.pageBytes)} of ${layout.pageBytes} bytes (4 GiB), got ${config.pages}`,
+    );
+  const prefixes = new PrefixIndex(config.pageTokens);
+  const tables = new PageTables(kernels.arena, config, layout, prefixes);
+  prefixes.bind(tables.pages);
+  const encoder = new Encoder(kernels, config.headDim, config.nonFinite);
+  return { config, layout, tables, prefixes, encoder, kernels, codecs };
+}
+
+function openCodecs(config: CacheConfig, kernels: Kernels): LayerCodecs {
+  const { headDim: dim, seed, keyScale, valueScale } = config;
+  const opened = new Map<string, SideCodec>();
+  const open = (format: string, side: Side): SideCodec => {
+    const scale = side === "key" ? keyScale : valueScale;
+    let codec = opened.get(`${side} ${format}`);
+    if (!codec) {
+      codec = openSide(format, kernels, { dim, seed, side, ...(scale ? { scale } : {}) });
+      opened.set(`${side} ${format}`, codec);
+    }
+    return codec;
+  };
+  const key = config.key.map((format) => open(format, "key"));
+  const value = config.value.map((format) => open(format, "value"));
+  return { key, value, distinct: [...opened.values()] };
 }

@@ -1,9 +1,10 @@
 /** A read snapshot becomes a cache, or a sequence of one. */
 import { auditCache } from "./audit.js";
 import { CacheError } from "./cache-error.js";
+import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
 import { identityOf } from "./prefix.js";
-import { RELEASED, type SequenceHandle } from "./sequences.js";
+import { pagesOf, type SequenceHandle } from "./sequences.js";
 import { equal, type SavedCache } from "./snapshot-fields.js";
 
 /** parts: those of a new cache with the saved configuration. @throws CacheError CORRUPT_SNAPSHOT. */
@@ -20,7 +21,12 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
     kernels.arena.u8.set(bytes, tables.pages.pointer(index));
     tables.written.set(fill, index * config.layers);
   }
-  tables.sequences.restore(saved.generations, saved.freeSlots, saved.sequences);
+  tables.sequences.restore(saved.generations, saved.freeSlots);
+  for (const { handle, fill, table } of saved.sequences) {
+    const sequence = tables.sequences.revive(handle);
+    sequence.fill.set(fill);
+    tables.place(sequence, table);
+  }
   for (const entry of saved.prefixes) prefixes.restore(entry);
   prefixes.clock = saved.clock;
   const [allocations, frees, copies, forks, hits, misses, evictions, nonFinite, overflow] =
@@ -62,11 +68,14 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
           : visible(tokens, index, config.pageTokens) > pages.get(page)!.fill[layer]!
       )
         throw new CacheError("CORRUPT_SNAPSHOT", `snapshot: page ${page} lacks tokens of its sequence`);
-  const sequence = tables.adoptBlank(source.table.map((page) => page !== RELEASED));
-  sequence.fill.set(source.fill);
+  const sequence = tables.adoptBlank(
+    source.table.map((page) => page !== RELEASED),
+    source.fill,
+  );
+  const taken = pagesOf(sequence);
   source.table.forEach((page, index) => {
     if (page === RELEASED) return;
-    const to = sequence.table[index]!;
+    const to = taken[index]!;
     const { bytes, fill } = pages.get(page)!;
     kernels.arena.u8.set(bytes, tables.pages.pointer(to));
     tables.written.set(fill, to * config.layers);

@@ -4,17 +4,18 @@
  * handles anywhere.
  */
 import { CacheError } from "./cache-error.js";
+import { PageTable } from "./page-table.js";
+import type { Pages } from "./pages.js";
 
 /** A sequence's name. Opaque; valid until `free`. */
 export type SequenceHandle = number;
 
-/** Stands in a page table where a page was released. */
-export const RELEASED = -1;
-
 export interface Sequence {
   readonly handle: SequenceHandle;
-  /** Pages in order of position, reserved ones last; RELEASED where a window has passed. */
-  table: number[];
+  /** Pages that hold tokens, in order of position; RELEASED where a window has passed. */
+  readonly table: PageTable;
+  /** Pages of its own without tokens, the next one first. */
+  readonly reserved: number[];
   /** Tokens that each layer holds. */
   readonly fill: Uint32Array;
 }
@@ -22,13 +23,15 @@ export interface Sequence {
 const SLOTS = 1 << 20;
 
 export class Sequences {
+  readonly #pages: Pages;
   readonly #layers: number;
   readonly #live: (Sequence | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #free: number[] = [];
   #count = 0;
 
-  constructor(layers: number) {
+  constructor(pages: Pages, layers: number) {
+    this.#pages = pages;
     this.#layers = layers;
   }
 
@@ -36,21 +39,15 @@ export class Sequences {
     return this.#count;
   }
 
-  create(): Sequence {
+  /** like: the new sequence shares this table's entries. */
+  create(like?: PageTable): Sequence {
     if (this.#free.length === 0) {
       if (this.#live.length === SLOTS) throw new RangeError(`at most ${SLOTS} sequences at a time`);
       this.#free.push(this.#live.push(undefined) - 1);
       this.#generations.push(0);
     }
     const slot = this.#free.pop()!;
-    const sequence: Sequence = {
-      handle: this.#generations[slot]! * SLOTS + slot,
-      table: [],
-      fill: new Uint32Array(this.#layers),
-    };
-    this.#live[slot] = sequence;
-    this.#count++;
-    return sequence;
+    return this.#occupy(slot, this.#generations[slot]! * SLOTS + slot, like);
   }
 
   /** @throws TypeError, CacheError UNKNOWN_SEQUENCE. */
@@ -83,13 +80,29 @@ export class Sequences {
     return { generations: [...this.#generations], free: [...this.#free] };
   }
 
-  restore(generations: readonly number[], free: readonly number[], live: readonly Sequence[]): void {
-    this.#generations.push(...generations);
-    this.#free.push(...free);
-    this.#live.length = generations.length;
-    this.#live.fill(undefined);
-    for (const sequence of live) this.#live[sequence.handle % SLOTS] = sequence;
-    this.#count = live.length;
+  restore(generations: readonly number[], free: readonly number[]): void {
+    for (const generation of generations) {
+      this.#generations.push(generation);
+      this.#live.push(undefined);
+    }
+    for (const slot of free) this.#free.push(slot);
+  }
+
+  /** A restored slot's sequence, empty. */
+  revive(handle: SequenceHandle): Sequence {
+    return this.#occupy(handle % SLOTS, handle);
+  }
+
+  #occupy(slot: number, handle: SequenceHandle, like?: PageTable): Sequence {
+    const sequence: Sequence = {
+      handle,
+      table: like?.fork() ?? new PageTable(this.#pages),
+      reserved: [],
+      fill: new Uint32Array(this.#layers),
+    };
+    this.#live[slot] = sequence;
+    this.#count++;
+    return sequence;
   }
 }
 
@@ -103,3 +116,5 @@ export const mostFilled = (sequence: Sequence): number => sequence.fill.reduce((
 /** Tokens that every layer holds. */
 export const leastFilled = (sequence: Sequence): number =>
   sequence.fill.reduce((a, b) => Math.min(a, b), sequence.fill[0]!);
+/** All pages of a sequence in order of position: those of its table, then the reserved ones. */
+export const pagesOf = ({ table, reserved }: Sequence): number[] => [...table.toArray(), ...reserved];

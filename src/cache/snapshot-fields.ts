@@ -6,8 +6,9 @@ import type { Kernels } from "../kernels/kernels.js";
 import { CacheError } from "./cache-error.js";
 import { PageLayout } from "./layout.js";
 import { type CacheConfig, checkOptions } from "./options.js";
+import { RELEASED } from "./page-table.js";
 import type { PrefixEntry } from "./prefix.js";
-import { RELEASED, type Sequence, splitHandle } from "./sequences.js";
+import { type SequenceHandle, splitHandle } from "./sequences.js";
 
 export const MAGIC = "turboquant-kv/cache";
 export const SNAPSHOT_VERSION = 1;
@@ -25,11 +26,19 @@ export interface SavedPage {
   readonly bytes: Uint8Array;
 }
 
+export interface SavedSequence {
+  readonly handle: SequenceHandle;
+  /** Tokens that each layer holds. */
+  readonly fill: Uint32Array;
+  /** Pages in order of position, reserved ones last; RELEASED where a window has passed. */
+  readonly table: readonly number[];
+}
+
 /** A snapshot's contents, all checked against each other. */
 export interface SavedCache {
   readonly config: CacheConfig;
   readonly kind: "cache" | "sequence";
-  readonly sequences: readonly Sequence[];
+  readonly sequences: readonly SavedSequence[];
   readonly generations: readonly number[];
   readonly freeSlots: readonly number[];
   readonly freePages: Uint32Array;
@@ -180,7 +189,7 @@ function parsePages(value: unknown, config: CacheConfig, pageBytes: number): Sav
   });
 }
 
-function parseSequences(value: unknown, { layers, pageTokens, pages }: CacheConfig): Sequence[] {
+function parseSequences(value: unknown, { layers, pageTokens, pages }: CacheConfig): SavedSequence[] {
   expect(Array.isArray(value), "sequences");
   return value.map((entry, i) => {
     expect(Array.isArray(entry) && entry.length === 3, `sequence ${i}`);

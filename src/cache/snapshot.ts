@@ -18,8 +18,9 @@
 import { decode, encode } from "@msgpack/msgpack";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { CacheError } from "./cache-error.js";
+import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
-import { RELEASED, type Sequence } from "./sequences.js";
+import { pagesOf, type Sequence } from "./sequences.js";
 import {
   equal,
   MAGIC,
@@ -92,8 +93,10 @@ function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
     fills.set(page, fill);
   };
   const sequences: SavedTables["sequences"] = [];
-  for (const { handle, fill, table } of tables.sequences) {
-    sequences.push([handle, [...fill], [...table]]);
+  for (const sequence of tables.sequences) {
+    const { handle, fill } = sequence;
+    const table = pagesOf(sequence);
+    sequences.push([handle, [...fill], table]);
     table.forEach((page, index) => {
       if (page !== RELEASED) see(page, (layer) => tokensOn(fill[layer]!, index, config.pageTokens));
     });
@@ -105,9 +108,10 @@ function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
   return { sequences, free: tables.pages.freeList, pages };
 }
 
-function oneSequence({ config }: CacheParts, { fill, table }: Sequence): SavedTables {
+function oneSequence({ config }: CacheParts, sequence: Sequence): SavedTables {
+  const { fill } = sequence;
   const pages: SavedTables["pages"] = [];
-  const renumbered = table.map((page, index) => {
+  const renumbered = pagesOf(sequence).map((page, index) => {
     if (page === RELEASED) return RELEASED;
     const tokens = Array.from(fill, (n) => tokensOn(n, index, config.pageTokens));
     return pages.push([pages.length, page, tokens]) - 1;

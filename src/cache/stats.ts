@@ -1,6 +1,8 @@
 /** Exact bytes, pages and counters of a cache. Nothing that is stored goes uncounted. */
+
+import { NODE_BYTES, type TableNode } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
-import { leastFilled, RELEASED } from "./sequences.js";
+import { leastFilled } from "./sequences.js";
 
 export interface CacheStats {
   readonly sequences: number;
@@ -45,7 +47,7 @@ export interface CacheStats {
   };
 }
 
-/** Bytes of an entry of a page table (a JavaScript number), of a kept prefix (hashes as text, object) per page. */
+/** Bytes of a reserved page's entry (a JavaScript number), of a kept prefix (hashes as text, object) per page. */
 const ENTRY_BYTES = 8;
 const PREFIX_BYTES = 400;
 
@@ -56,11 +58,14 @@ export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheP
   let entries = 0;
   let reserved = 0;
   let count = 0;
+  const nodes = new Map<TableNode, number>();
+  const shared = new Set<number>();
   for (const sequence of sequences) {
     count++;
     tokens += leastFilled(sequence);
-    entries += sequence.table.filter((page) => page !== RELEASED).length;
-    reserved += sequence.table.length - tables.usedPages(sequence);
+    entries += sequence.table.present + sequence.reserved.length;
+    reserved += sequence.reserved.length;
+    sequence.table.survey(nodes, (page, isShared) => void (isShared && shared.add(page)));
   }
   const resident = pages.residentCount * layout.pageBytes;
   const arena = kernels.arena.usedBytes - pages.residentCount * Math.ceil(layout.pageBytes / 16) * 16;
@@ -74,7 +79,7 @@ export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheP
       free: pages.freeCount,
       used: pages.usedCount,
       idle: prefixes.idle(),
-      shared: pages.references.reduce((n, references) => n + (references > 1 ? 1 : 0), 0),
+      shared: shared.size,
       reserved,
     },
     bytes: {
@@ -87,7 +92,8 @@ export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheP
       metadata:
         arena +
         pages.count * perPage +
-        ENTRY_BYTES * entries +
+        NODE_BYTES * nodes.size +
+        ENTRY_BYTES * reserved +
         count * 4 * layers +
         prefixes.size * (PREFIX_BYTES + 4 * pageTokens),
     },

@@ -1,5 +1,6 @@
 /** Random commands on the cache and on plain arrays; mutants show that the comparison can fail. */
 import { afterEach, describe, expect, test } from "vitest";
+import { PageTable, type TableNode } from "../../src/cache/page-table.js";
 import { PageTables } from "../../src/cache/page-tables.js";
 import { Pages } from "../../src/cache/pages.js";
 import { createReferenceKernels } from "../../src/kernels/reference.js";
@@ -48,19 +49,22 @@ describe("mutants fail", () => {
   const fails = (): void => expect(() => checkModel(loadWasmSync(), 1000, 3)).toThrow(/Property failed/);
 
   test("without copy-on-write", () => {
+    mutate(PageTable.prototype, "isShared", () => () => false);
+    fails();
+  });
+
+  test("a fork that takes no reference to the page table", () => {
     mutate(
-      PageTables.prototype,
-      "makeRoom",
+      PageTable.prototype,
+      "fork",
       (original) =>
-        function (this: PageTables, sequence, tokens, layer) {
-          const saved = this.pages.references.slice();
-          for (const page of sequence.table) if (page >= 0) this.pages.references[page] = 1;
-          try {
-            original.call(this, sequence, tokens, layer);
-          } finally {
-            for (const page of sequence.table)
-              if (page >= 0 && saved[page]! > 0) this.pages.references[page] = saved[page]!;
-          }
+        function (this: PageTable) {
+          const child = original.call(this);
+          const nodes = new Map<TableNode, number>();
+          child.survey(nodes, () => {});
+          const [root] = nodes.keys();
+          if (root) root.references--;
+          return child;
         },
     );
     fails();

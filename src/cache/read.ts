@@ -1,0 +1,35 @@
+/** Tokens of a layer, decoded in the original basis. */
+import type { Side } from "../formats/format.js";
+import type { CacheParts } from "./parts.js";
+import type { Sequence } from "./sequences.js";
+
+/** out ← tokens from … to of one side: (to − from, kvHeads, headDim). They are there. */
+export function readTokens(
+  { tables, layout, config, encoder, kernels, codecs }: CacheParts,
+  sequence: Sequence,
+  layer: number,
+  side: Side,
+  from: number,
+  to: number,
+  out: Float32Array,
+): void {
+  const { kvHeads, headDim: dim, pageTokens } = config;
+  const codec = codecs[side][layer]!;
+  const { offset, stride, headBytes } = layout.region(layer, side);
+  const { pointer: space, rows } = encoder.space;
+  for (let position = from; position < to; ) {
+    const at = position % pageTokens;
+    const count = Math.min(to - position, pageTokens - at, rows);
+    const page = sequence.table.get(Math.floor(position / pageTokens));
+    for (let head = 0; head < kvHeads; head++) {
+      const bytes = tables.pages.pointer(page) + offset + head * headBytes + at * stride;
+      codec.decode(bytes, count, space);
+      const { f32 } = kernels.arena;
+      for (let t = 0; t < count; t++) {
+        const target = ((position - from + t) * kvHeads + head) * dim;
+        for (let i = 0; i < dim; i++) out[target + i] = f32[(space >>> 2) + t * dim + i]!;
+      }
+    }
+    position += count;
+  }
+}
