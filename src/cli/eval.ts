@@ -1,5 +1,5 @@
 /** `turboquant eval`: what compressed caches cost a language model, measured on a text. */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import Table from "cli-table3";
 import type { Command } from "commander";
@@ -7,6 +7,7 @@ import { writeAtomic } from "../files/write-atomic.js";
 import type { EvalResult } from "../model/eval-pairs.js";
 import type { EvalPlan } from "../model/perplexity.js";
 import type { Transformer } from "../model/transformer.js";
+import { encodeText } from "./encode-text.js";
 import { UsageError } from "./exit.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
@@ -84,23 +85,22 @@ async function perLayer(
 
 async function run(options: Options): Promise<void> {
   // Loaded here: the other commands need neither the kernels nor the tokenizers.
-  const { openModel } = await import("../model/open-model.js");
+  const { openTransformer } = await import("../model/open-model.js");
   const { evaluatePairs } = await import("../model/eval-pairs.js");
   if (options.ctx < 2 || options.chunks < 1)
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
-  const { threads, tokenizer: tokenizerPath } = options;
-  const model = await openModel(options.model, {
-    threads,
-    ...(tokenizerPath ? { tokenizer: tokenizerPath } : {}),
+  const { threads, tokenizer } = options;
+  const { tokens, bos } = await encodeText({
+    model: options.model,
+    text: options.text,
+    ...(tokenizer ? { tokenizer } : {}),
   });
+  const { transformer, fileBytes } = await openTransformer(options.model, { threads });
   const progress = new Progress();
   try {
-    const { tokenizer, transformer } = model;
-    const tokens = tokenizer.encode(await readFile(options.text, "utf8"), { bos: false });
     const chunks = Math.min(options.chunks, Math.floor(tokens.length / options.ctx));
     if (chunks === 0)
       throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
-    const bos = tokenizer.addsBos ? tokenizer.bos : undefined;
     const plan = { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) };
     if (options.perLayer) return await perLayer(transformer, plan, options, options.perLayer, progress);
     const { results, scored } = await evaluatePairs(transformer, {
@@ -108,7 +108,7 @@ async function run(options: Options): Promise<void> {
       kv: options.kv,
       baseline: options.baseline,
       seed: options.seed,
-      about: [basename(options.model), model.fileBytes],
+      about: [basename(options.model), fileBytes],
       ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
       onProgress: (p) => {
         const left = Math.ceil(p.secondsLeft);
@@ -135,7 +135,7 @@ async function run(options: Options): Promise<void> {
     if (options.checkpoint) await rm(options.checkpoint, { force: true });
   } finally {
     progress.clear();
-    await model.close();
+    await transformer.close();
   }
 }
 

@@ -1,7 +1,7 @@
 /** An evaluation of K/V pairs by name, each in a {@link KvCache} of its own; resumable. */
-import { CacheKv } from "./cache-kv.js";
 import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
 import { type KvChoice, kvPair } from "./kv-pair.js";
+import { openKv } from "./open-kv.js";
 import {
   divergenceByPosition,
   type EvalPlan,
@@ -55,8 +55,7 @@ export async function evaluatePairs(
     request.kv.map((kv): [string, KvChoice] => (typeof kv === "string" ? [kv, kvPair(kv)] : [kv.name, kv])),
   );
   const names = [...choices.keys()];
-  const open = ({ key, value }: KvChoice): CacheKv =>
-    new CacheKv(transformer.kvShape, plan.context, { key, value, seed });
+  const open = (choice: KvChoice) => openKv(transformer.kvShape, plan.context, choice, seed);
   const baseline = open(kvPair(request.baseline));
   const contenders = [...choices.values()].map((choice) => ({ name: choice.name, kv: open(choice) }));
   const formats = JSON.stringify([...choices.values()]);
@@ -72,8 +71,8 @@ export async function evaluatePairs(
     const summary = summarise(scores, state.baseline);
     const deltaPpl = summary.ppl - summary.ppl / summary.ratio;
     const drift = divergenceByPosition(scores, scoredPerChunk(plan), Math.min(4, scoredPerChunk(plan)));
-    const { bytesPerToken } = kv;
-    return { kv: name, ...summary, deltaPpl, gate: gateOf(deltaPpl), drift, bytesPerToken, fixedBytes: 0 };
+    const { bytesPerToken, fixedBytes } = kv;
+    return { kv: name, ...summary, deltaPpl, gate: gateOf(deltaPpl), drift, bytesPerToken, fixedBytes };
   });
   for (const { kv } of contenders) kv.dispose();
   baseline.dispose();

@@ -3,14 +3,17 @@ import { FormatError } from "../core/format-error.js";
 import { type GgufFile, openGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { openLlama2c } from "./llama2c-file.js";
+import type { ModelSource } from "./model-source.js";
 import { SentencePiece } from "./sentence-piece.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { Transformer, type TransformerOptions } from "./transformer.js";
 
-export interface OpenModelOptions extends TransformerOptions {
+export interface TokenizerOptions {
   /** llama2.c's tokenizer file; a `.bin` model needs one. */
   readonly tokenizer?: string;
 }
+
+export interface OpenModelOptions extends TransformerOptions, TokenizerOptions {}
 
 export interface Model {
   readonly transformer: Transformer;
@@ -20,25 +23,52 @@ export interface Model {
   close(): Promise<void>;
 }
 
-/**
- * Opens and loads a model. `.bin` is llama2.c, anything else GGUF.
- * @throws FormatError BAD_FILE or UNKNOWN_FORMAT; TypeError for a `.bin` without a tokenizer.
- */
-export async function openModel(path: string, options: OpenModelOptions = {}): Promise<Model> {
-  const llama2c = path.endsWith(".bin");
-  if (llama2c && options.tokenizer === undefined)
-    throw new TypeError(`"tokenizer" expected the path of llama2.c's tokenizer file, got undefined`);
-  const source = llama2c ? await openLlama2c(path) : await openGguf(path);
+const isLlama2c = (path: string): boolean => path.endsWith(".bin");
+
+async function withSource<T>(path: string, use: (source: ModelSource) => Promise<T>): Promise<T> {
+  const source = await (isLlama2c(path) ? openLlama2c(path) : openGguf(path));
   try {
-    const { vocabulary } = source.config;
-    const tokenizer = llama2c
-      ? await SentencePiece.fromLlama2c(options.tokenizer!, vocabulary)
-      : ggufTokenizer((source as GgufFile).metadata);
-    if (tokenizer.vocabulary > vocabulary)
-      throw new FormatError("BAD_FILE", `${path}: ${tokenizer.vocabulary} tokens, ${vocabulary} embeddings`);
-    const transformer = await Transformer.load(source, options);
-    return { transformer, tokenizer, fileBytes: source.fileBytes, close: () => transformer.close() };
+    return await use(source);
   } finally {
     await source.close();
   }
 }
+
+async function tokenizerOf(source: ModelSource, options: TokenizerOptions): Promise<Tokenizer> {
+  const { path } = source;
+  const { vocabulary } = source.config;
+  if (isLlama2c(path) && options.tokenizer === undefined)
+    throw new TypeError(`"tokenizer" expected the path of llama2.c's tokenizer file, got undefined`);
+  const tokenizer = isLlama2c(path)
+    ? await SentencePiece.fromLlama2c(options.tokenizer!, vocabulary)
+    : ggufTokenizer((source as GgufFile).metadata);
+  if (tokenizer.vocabulary > vocabulary)
+    throw new FormatError("BAD_FILE", `${path}: ${tokenizer.vocabulary} tokens, ${vocabulary} embeddings`);
+  return tokenizer;
+}
+
+/**
+ * Opens and loads a model. `.bin` is llama2.c, anything else GGUF.
+ * @throws FormatError BAD_FILE or UNKNOWN_FORMAT; TypeError for a `.bin` without a tokenizer.
+ */
+export function openModel(path: string, options: OpenModelOptions = {}): Promise<Model> {
+  return withSource(path, async (source) => {
+    const tokenizer = await tokenizerOf(source, options);
+    const transformer = await Transformer.load(source, options);
+    return { transformer, tokenizer, fileBytes: source.fileBytes, close: () => transformer.close() };
+  });
+}
+
+/** The tokenizer alone, without the weights. @throws as openModel. */
+export const openTokenizer = (path: string, options: TokenizerOptions = {}): Promise<Tokenizer> =>
+  withSource(path, (source) => tokenizerOf(source, options));
+
+/** The transformer alone, without a tokenizer, which takes some memory itself. @throws as openModel. */
+export const openTransformer = (
+  path: string,
+  options: TransformerOptions = {},
+): Promise<{ readonly transformer: Transformer; readonly fileBytes: number }> =>
+  withSource(path, async (source) => ({
+    transformer: await Transformer.load(source, options),
+    fileBytes: source.fileBytes,
+  }));

@@ -3,10 +3,11 @@
  *
  * The text is cut into chunks of `context` tokens, each from an empty cache; scored are the predictions made at
  * positions context/2 … context − 2 (llama-perplexity's protocol), or at all. Baseline and contenders run block by
- * block in step, so that one block of the baseline's logits is all that is held; what is kept of each prediction is
- * three numbers. Perplexity ratios are paired: exp of the mean difference of ln p, token by token.
+ * block in step; then their logits are made and compared a few tokens at a time, so that those few of the baseline
+ * are all that is held; what is kept of each prediction is three numbers. Perplexity ratios are paired: exp of the mean difference of ln p, token by token.
  */
 import { assertInteger } from "../core/check.js";
+import { type Distribution, distributionOf, divergence } from "./distribution.js";
 import type { KvStore } from "./kv-store.js";
 import { type Mean, meanOf, quantile } from "./statistics.js";
 import type { Transformer } from "./transformer.js";
@@ -78,31 +79,6 @@ export function emptyState(plan: EvalPlan, names: readonly string[]): EvalState 
   return { chunks: 0, baseline: emptyScores(scored), contenders };
 }
 
-interface Distribution {
-  /** ln Σ e^logit. */
-  readonly logSum: number;
-  readonly top: number;
-}
-
-function distributionOf(row: Float32Array): Distribution {
-  let top = 0;
-  for (let i = 1; i < row.length; i++) if (row[i]! > row[top]!) top = i;
-  const most = row[top]!;
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i]! - most);
-  return { logSum: most + Math.log(sum), top };
-}
-
-/** KL(p ‖ q), nats, from logits and their ln Σ e^logit. */
-export function divergence(p: Float32Array, pLogSum: number, q: Float32Array, qLogSum: number): number {
-  let sum = 0;
-  for (let i = 0; i < p.length; i++) {
-    const logP = p[i]! - pLogSum;
-    if (logP > -60) sum += Math.exp(logP) * (logP - (q[i]! - qLogSum));
-  }
-  return sum;
-}
-
 function checkPlan(plan: EvalPlan, transformer: Transformer): void {
   const { tokens, context, chunks } = plan;
   assertInteger(context, "context", 2);
@@ -134,8 +110,6 @@ export async function evaluate(
       plan,
       contenders.map(({ name }) => name),
     );
-  const { vocabulary } = transformer.config;
-  const held = new Float32Array(Math.min(transformer.blockTokens, perChunk) * vocabulary);
   const totalTokens = (plan.chunks - state.chunks) * context * (contenders.length + 1);
   const started = performance.now();
   let ran = 0;
@@ -154,48 +128,65 @@ export async function evaluate(
     });
   };
 
+  const caches = [baseline, ...contenders.map((contender) => contender.kv)];
+  const scores = [state.baseline, ...contenders.map(({ name }) => state.contenders.get(name)!)];
+  const compare = comparison(transformer, caches.length);
+
   for (let chunk = state.chunks; chunk < plan.chunks; chunk++) {
     const tokens = plan.tokens.slice(chunk * context, (chunk + 1) * context);
     const first = plan.bos ?? tokens[0]!;
-    for (const kv of [baseline, ...contenders.map((contender) => contender.kv)]) kv.reset();
+    for (const kv of caches) kv.reset();
     for (let at = 0; at < context; at += transformer.blockTokens) {
       const block = tokens.slice(at, at + transformer.blockTokens);
       if (at === 0) block[0] = first;
       const skip = Math.max(0, from - at);
       const scored = Math.min(block.length, context - 1 - at) - skip;
-      const slot = (token: number) => chunk * perChunk + at + token - from;
-      const base: Distribution[] = [];
-
-      transformer.forward(block, baseline);
-      if (scored > 0)
-        transformer.logits(skip, scored, (token, row) => {
-          const mine = distributionOf(row);
-          held.set(row, (token - skip) * vocabulary);
-          base.push(mine);
-          state.baseline.logProb[slot(token)] = row[tokens[at + token + 1]!]! - mine.logSum;
-          state.baseline.sameTop[slot(token)] = 1;
-        });
-      report(chunk, block.length);
-
-      for (const { name, kv } of contenders) {
-        const scores = state.contenders.get(name)!;
+      for (const [i, kv] of caches.entries()) {
         transformer.forward(block, kv);
-        if (scored > 0)
-          transformer.logits(skip, scored, (token, row) => {
-            const i = token - skip;
-            const mine = distributionOf(row);
-            const theirs = held.subarray(i * vocabulary, (i + 1) * vocabulary);
-            scores.logProb[slot(token)] = row[tokens[at + token + 1]!]! - mine.logSum;
-            scores.divergence[slot(token)] = divergence(theirs, base[i]!.logSum, row, mine.logSum);
-            scores.sameTop[slot(token)] = mine.top === base[i]!.top ? 1 : 0;
-          });
+        if (scored > 0) transformer.states(skip, scored, compare.states[i]!);
         report(chunk, block.length);
       }
+      const next = tokens.subarray(at + skip + 1);
+      if (scored > 0) compare.score(scored, next, scores, chunk * perChunk + at + skip - from);
     }
     state.chunks = chunk + 1;
     await options.onChunk?.(state);
   }
   return state;
+}
+
+/** Scores the same predictions of several caches, the first being the baseline. */
+function comparison(transformer: Transformer, caches: number) {
+  const { blockTokens, logitRows } = transformer;
+  const { width, vocabulary } = transformer.config;
+  const states = Array.from({ length: caches }, () => new Float32Array(blockTokens * width));
+  const held = new Float32Array(logitRows * vocabulary);
+  const base: Distribution[] = [];
+  return {
+    /** Of each cache the last layer's states of the predictions: (predictions, width). */
+    states,
+    /** next: the tokens that came. Writes scores[cache] from index `slot` on. */
+    score(predictions: number, next: Int32Array, scores: readonly Scores[], slot: number): void {
+      for (let done = 0; done < predictions; done += logitRows) {
+        const count = Math.min(logitRows, predictions - done);
+        for (let cache = 0; cache < caches; cache++) {
+          const { logProb, divergence: kl, sameTop } = scores[cache]!;
+          const rows = states[cache]!.subarray(done * width, (done + count) * width);
+          transformer.logitsOf(rows, (i, row) => {
+            const mine = distributionOf(row);
+            const at = slot + done + i;
+            logProb[at] = row[next[done + i]!]! - mine.logSum;
+            const theirs = held.subarray(i * vocabulary, (i + 1) * vocabulary);
+            if (cache === 0) {
+              theirs.set(row);
+              base[i] = mine;
+            } else kl[at] = divergence(theirs, base[i]!.logSum, row, mine.logSum);
+            sameTop[at] = mine.top === base[i]!.top ? 1 : 0;
+          });
+        }
+      }
+    },
+  };
 }
 
 export interface EvalSummary {

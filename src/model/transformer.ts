@@ -13,30 +13,7 @@ import { FormatError } from "../core/format-error.js";
 import { Engine } from "./engine.js";
 import type { KvShape, KvStore } from "./kv-store.js";
 import type { ModelConfig, ModelSource } from "./model-source.js";
-
-/** A packed matrix in the engine's memory. */
-interface Matrix {
-  readonly type: number;
-  readonly at: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly rowBytes: number;
-}
-
-interface Layer {
-  readonly attentionNorm: number;
-  readonly q: Matrix;
-  readonly k: Matrix;
-  readonly v: Matrix;
-  readonly qBias: number | undefined;
-  readonly kBias: number | undefined;
-  readonly vBias: number | undefined;
-  readonly output: Matrix;
-  readonly feedForwardNorm: number;
-  readonly gate: Matrix;
-  readonly up: Matrix;
-  readonly down: Matrix;
-}
+import { type Layer, loadWeights, type Matrix, type Weights } from "./weights.js";
 
 export interface TransformerOptions {
   /** Threads that work, the calling one included; fewer where workers do not start. */
@@ -45,74 +22,10 @@ export interface TransformerOptions {
   readonly blockTokens?: number;
 }
 
-/** Rows of logits computed at a time. */
-const LOGIT_ROWS = 64;
+/** Rows of logits computed at a time: enough that unpacking the output matrix costs little, at little memory. */
+const LOGIT_ROWS = 32;
 /** Rows of a matrix that a thread draws at a time. */
 const PIECE = 64;
-
-/** Copies tensors into the engine. */
-class Loader {
-  readonly #engine: Engine;
-  readonly #source: ModelSource;
-
-  constructor(engine: Engine, source: ModelSource) {
-    this.#engine = engine;
-    this.#source = source;
-  }
-
-  async matrix(name: string, rows: number, columns: number): Promise<Matrix> {
-    const info = this.#source.tensor(name);
-    if (!info) throw new FormatError("BAD_FILE", `${this.#source.path}: no tensor "${name}"`);
-    if (info.rows !== rows || info.columns !== columns) {
-      const shape = `[${info.columns}, ${info.rows}], expected [${columns}, ${rows}]`;
-      throw new FormatError("BAD_FILE", `${this.#source.path}: tensor "${name}" is ${shape}`);
-    }
-    const at = this.#engine.allocate(info.bytes);
-    await this.#source.read(info, this.#engine.u8(at, info.bytes));
-    return { type: info.type.id, at, rows, columns, rowBytes: info.bytes / rows };
-  }
-
-  /** A vector as f32. */
-  async vector(name: string, length: number): Promise<number> {
-    const packed = await this.matrix(name, 1, length);
-    if (packed.type === 0) return packed.at;
-    const at = this.#engine.allocate(4 * length);
-    this.#engine.kernels.dequantise(packed.type, packed.at, at, length);
-    return at;
-  }
-
-  async optionalVector(name: string, length: number): Promise<number | undefined> {
-    return this.#source.tensor(name) ? this.vector(name, length) : undefined;
-  }
-}
-
-async function loadLayer(loader: Loader, config: ModelConfig, index: number): Promise<Layer> {
-  const { width, feedForward, heads, kvHeads, headDim } = config;
-  const of = (name: string) => `blk.${index}.${name}`;
-  return {
-    attentionNorm: await loader.vector(of("attn_norm.weight"), width),
-    q: await loader.matrix(of("attn_q.weight"), heads * headDim, width),
-    k: await loader.matrix(of("attn_k.weight"), kvHeads * headDim, width),
-    v: await loader.matrix(of("attn_v.weight"), kvHeads * headDim, width),
-    qBias: await loader.optionalVector(of("attn_q.bias"), heads * headDim),
-    kBias: await loader.optionalVector(of("attn_k.bias"), kvHeads * headDim),
-    vBias: await loader.optionalVector(of("attn_v.bias"), kvHeads * headDim),
-    output: await loader.matrix(of("attn_output.weight"), width, heads * headDim),
-    feedForwardNorm: await loader.vector(of("ffn_norm.weight"), width),
-    gate: await loader.matrix(of("ffn_gate.weight"), feedForward, width),
-    up: await loader.matrix(of("ffn_up.weight"), feedForward, width),
-    down: await loader.matrix(of("ffn_down.weight"), width, feedForward),
-  };
-}
-
-/** Turns per position of each pair: θ^(−2i/d), divided by the file's factors (Llama 3.1) and the linear scale. */
-function ropeFrequencies(config: ModelConfig, factors: Float32Array | undefined): Float64Array {
-  const { theta, dimensions, scale } = config.rope;
-  return Float64Array.from(
-    { length: dimensions / 2 },
-    (_, i) => theta ** ((-2 * i) / dimensions) / (scale * (factors?.[i] ?? 1)),
-  );
-}
 
 export class Transformer {
   readonly config: ModelConfig;
@@ -136,18 +49,7 @@ export class Transformer {
   #logits = 0;
   #tokens = 0;
 
-  private constructor(
-    config: ModelConfig,
-    engine: Engine,
-    blockTokens: number,
-    weights: {
-      layers: Layer[];
-      embedding: Matrix;
-      outputNorm: number;
-      output: Matrix;
-      frequencies: Float64Array;
-    },
-  ) {
+  private constructor(config: ModelConfig, engine: Engine, blockTokens: number, weights: Weights) {
     this.config = config;
     this.engine = engine;
     this.blockTokens = blockTokens;
@@ -186,27 +88,7 @@ export class Transformer {
       );
     const engine = await Engine.start(threads);
     try {
-      const loader = new Loader(engine, source);
-      const embedding = await loader.matrix("token_embd.weight", config.vocabulary, config.width);
-      const layers: Layer[] = [];
-      for (let index = 0; index < config.layers; index++) layers.push(await loadLayer(loader, config, index));
-      const outputNorm = await loader.vector("output_norm.weight", config.width);
-      const output = source.tensor("output.weight")
-        ? await loader.matrix("output.weight", config.vocabulary, config.width)
-        : embedding;
-      const pairs = config.rope.dimensions / 2;
-      const factors = await loader.optionalVector("rope_freqs.weight", pairs);
-      const frequencies = ropeFrequencies(
-        config,
-        factors === undefined ? factors : engine.f32(factors, pairs),
-      );
-      return new Transformer(config, engine, blockTokens, {
-        layers,
-        embedding,
-        outputNorm,
-        output,
-        frequencies,
-      });
+      return new Transformer(config, engine, blockTokens, await loadWeights(engine, source));
     } catch (error) {
       await engine.close();
       throw error;
@@ -290,24 +172,48 @@ export class Transformer {
     this.#tokens = tokens.length;
   }
 
+  /** Copies what the last layer gave for tokens first … first + count − 1 of the last `forward`: (count, width). */
+  states(first: number, count: number, into: Float32Array): void {
+    assertInteger(first, "first", 0, this.#tokens - 1);
+    assertInteger(count, "count", 1, this.#tokens - first);
+    const { width } = this.config;
+    into.set(this.engine.f32(this.#x + 4 * width * first, count * width));
+  }
+
+  /** Rows of logits that are in memory at a time. */
+  get logitRows(): number {
+    return Math.min(LOGIT_ROWS, this.blockTokens);
+  }
+
   /**
-   * Logits of tokens first … first + count − 1 of the last `forward`, (count, vocabulary) in pieces of at most 64
-   * tokens: `each(token, row)` once for every token, row only valid during the call.
+   * Logits of tokens first … first + count − 1 of the last `forward`: `each(token, row)` once for every token, row
+   * (vocabulary,) only valid during the call.
    */
   logits(first: number, count: number, each: (token: number, row: Float32Array) => void): void {
     assertInteger(first, "first", 0, this.#tokens - 1);
     assertInteger(count, "count", 1, this.#tokens - first);
-    const { width, vocabulary, epsilon } = this.config;
-    this.#logits ||= this.engine.allocate(4 * Math.min(LOGIT_ROWS, this.blockTokens) * vocabulary);
-    for (let done = 0; done < count; ) {
-      const rows = Math.min(LOGIT_ROWS, count - done);
-      const x = this.#x + 4 * width * (first + done);
-      this.engine.kernels.rmsNorm(x, this.#outputNorm, this.#normed, rows, width, epsilon);
-      this.#multiply(this.#output, this.#normed, rows, this.#logits);
-      for (let row = 0; row < rows; row++)
-        each(first + done + row, this.engine.f32(this.#logits + 4 * vocabulary * row, vocabulary));
-      done += rows;
+    for (let done = 0; done < count; done += this.logitRows) {
+      const x = this.#x + 4 * this.config.width * (first + done);
+      this.#logitsAt(x, Math.min(this.logitRows, count - done), (i, row) => each(first + done + i, row));
     }
+  }
+
+  /** Logits of states that were copied before: (count, width), at most logitRows of them. */
+  logitsOf(states: Float32Array, each: (index: number, row: Float32Array) => void): void {
+    const { width } = this.config;
+    assertInteger(states.length / width, "states.length / width", 1, this.logitRows);
+    this.engine.f32(this.#normed, states.length).set(states);
+    this.#logitsAt(this.#normed, states.length / width, each);
+  }
+
+  /** x: `rows` states in the engine's memory, which may be #normed itself. */
+  #logitsAt(x: number, rows: number, each: (index: number, row: Float32Array) => void): void {
+    const { width, vocabulary, epsilon } = this.config;
+    this.#logits ||= this.engine.allocate(4 * this.logitRows * vocabulary);
+    this.engine.kernels.rmsNorm(x, this.#outputNorm, this.#normed, rows, width, epsilon);
+    this.#multiply(this.#output, this.#normed, rows, this.#logits);
+    for (let row = 0; row < rows; row++)
+      each(row, this.engine.f32(this.#logits + 4 * vocabulary * row, vocabulary));
   }
 
   /** Ends the worker threads. */

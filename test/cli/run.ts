@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** The built command line. */
+export const COMMAND = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 export interface Ran {
   readonly status: number | null;
@@ -11,7 +12,7 @@ export interface Ran {
 
 /** Runs the built command line, as a user does. */
 export function turboquant(args: readonly string[], input?: Uint8Array): Ran {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
     ...(input ? { input } : {}),
     maxBuffer: 1 << 28,
   });

@@ -13,11 +13,26 @@ test.each([
   expect(kvPair(name)).toEqual({ name, key, value });
 });
 
-test.each(["", "turbo9", "turbo4/", "/turbo4", "turbo4/turbo3/turbo2", "constructor"])(
-  "%j is no pair",
-  (name) => {
-    expect(() => kvPair(name)).toThrow(
-      expect.objectContaining({ name: "FormatError", code: "UNKNOWN_FORMAT" }),
-    );
-  },
-);
+test("+mean asks for centred keys", () => {
+  expect(kvPair("q8_0/turbo3+mean")).toEqual({
+    name: "q8_0/turbo3+mean",
+    key: "ggml/q8_0",
+    value: "turbo3",
+    mean: true,
+  });
+});
+
+test.each([
+  "",
+  "+mean",
+  "turbo4+mean+mean",
+  "turbo9",
+  "turbo4/",
+  "/turbo4",
+  "turbo4/turbo3/turbo2",
+  "constructor",
+])("%j is no pair", (name) => {
+  expect(() => kvPair(name)).toThrow(
+    expect.objectContaining({ name: "FormatError", code: "UNKNOWN_FORMAT" }),
+  );
+});

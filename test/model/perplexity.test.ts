@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DenseKv } from "../../src/model/dense-kv.js";
+import { divergence } from "../../src/model/distribution.js";
 import type { KvStore } from "../../src/model/kv-store.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import {
-  divergence,
   divergenceByPosition,
   type EvalPlan,
   type EvalState,
