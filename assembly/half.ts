@@ -50,7 +50,7 @@ export function f32ToF16(src: usize, dst: usize, n: usize): void {
 
 /** Halves in 32-bit lanes → four f32. */
 @inline
-function floats(half: v128): v128 {
+export function floats(half: v128): v128 {
   const exponent = v128.and(half, i32x4.splat(0x7c00));
   const magnitude = i32x4.shl(v128.and(half, i32x4.splat(0x7fff)), 13);
   const value = f32x4.mul(magnitude, i32x4.splat(REBIAS));

@@ -1,4 +1,4 @@
-// Compiles assembly/ (the codec's kernels) and assembly/model/ (the model's) to build/*.wasm and embeds the bytes
+// Compiles assembly/ (the codec's kernels), assembly/attention/ (attention's over tiles) and assembly/model/ (the model's) to build/*.wasm and embeds the bytes
 // as modules, so that neither Node nor a bundler nor a browser needs any asset configuration to load them.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
@@ -19,4 +19,10 @@ export const ${name}: string =
 
 mkdirSync("build", { recursive: true });
 await build("asconfig.json", "build/kernels.wasm", "KERNELS_BASE64", "src/kernels/embedded.generated.ts");
+await build(
+  "asconfig.attention.json",
+  "build/attention.wasm",
+  "ATTENTION_BASE64",
+  "src/kernels/embedded-attention.generated.ts",
+);
 await build("asconfig.model.json", "build/model.wasm", "MODEL_BASE64", "src/model/embedded.generated.ts");

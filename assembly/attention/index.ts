@@ -1,0 +1,21 @@
+/**
+ * Kernels of attention over tiles of packed vectors: the ABI of a module of its own, on the codec's memory and plans, so
+ * that either stays small. What each function does is said in src/kernels/kernels.ts.
+ *
+ *   tileKeys, untileKeys, tileValues, untileValues   tile                 rows of bytes ↔ tiles
+ *   prepareTables8, prepareTables16                  tables               a query as tables
+ *   scoreTables8, scoreTables16                      score-tables         ⟨query, key⟩ by lookup
+ *   prepareIntegers, scoreIntegers                   score-integers       ⟨query, key⟩ for many queries
+ *   accumulateIntegers, gatherSums                   accumulate-integers  Σ weight · value
+ */
+
+/** Changes with any change to the functions, their arguments, the tiles or the plan record. */
+export const ABI_VERSION: i32 = 1;
+/** The first byte of memory that the module does not use. */
+export const heapBase: usize = __heap_base;
+
+export { accumulateIntegers, gatherSums } from "./accumulate-integers";
+export { prepareIntegers, scoreIntegers } from "./score-integers";
+export { scoreTables16, scoreTables8 } from "./score-tables";
+export { prepareTables16, prepareTables8 } from "./tables";
+export { tileKeys, tileValues, untileKeys, untileValues } from "./tile";

@@ -1,0 +1,158 @@
+/**
+ * A query as tables: for each nibble of a key the sixteen sums that its codes can add to the score, rounded to
+ * integers (src/kernels/tables.ts). Tables of codes, and behind them those of sketch bits, which are codes of one bit
+ * with the levels −1 and 1.
+ */
+import { join } from "../lanes";
+import { bitsOf, dimOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
+import { levelIndex } from "./nibbles";
+
+/** Codes to a table. */
+@inline export function codesPerTable(bits: i32): usize { return bits >= 3 ? 1 : bits == 2 ? 2 : 4; }
+
+/** Tables that share a sum in sixteen bits before it is widened. */
+export const SPAN: usize = 64;
+/** What the sum of the largest entries of a span may be: 32767 less the roundings of 64 entries. */
+const MOST: f32 = 32700;
+
+/** Working space in the plan: four times sixteen levels; the two levels of a sketch's bits behind them. */
+@inline function expandedOf(plan: usize): usize { return scratchOf(plan); }
+@inline function signLevelsOf(plan: usize): usize { return scratchOf(plan) + 256; }
+
+/** expanded: (codesPerTable, 16) f32 ← the level of each code of a nibble. */
+function expand(levels: usize, bits: i32, expanded: usize): void {
+  for (let k: usize = 0; k < codesPerTable(bits); k++)
+    for (let j: usize = 0; j < 16; j++)
+      store<f32>(expanded + k * 64 + j * 4, load<f32>(levels + levelIndex(bits, k, j) * 4));
+}
+
+/** The smallest and the largest entry of each table: x times the levels at both ends, code after code. */
+@inline
+function ends(x: usize, per: usize, low: f32, high: f32, largest: bool): f32 {
+  let sum: f32 = 0;
+  for (let k: usize = 0; k < per; k++) {
+    const a = load<f32>(x + k * 4) * low;
+    const b = load<f32>(x + k * 4) * high;
+    const end = largest ? max<f32>(a, b) : min<f32>(a, b);
+    sum = k == 0 ? end : sum + end;
+  }
+  return sum;
+}
+
+/** Four entries of a table, from the j-th on. */
+@inline
+function entries(x: usize, per: usize, expanded: usize): v128 {
+  let p = f32x4.mul(v128.load32_splat(x), v128.load(expanded));
+  for (let k: usize = 1; k < per; k++)
+    p = f32x4.add(p, f32x4.mul(v128.load32_splat(x + k * 4), v128.load(expanded + k * 64)));
+  return p;
+}
+
+@inline
+function rounded(p: v128, low: v128, scale: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(f32x4.sub(p, low), scale)));
+}
+
+@inline
+function lowest(levels: usize, bits: i32): f32 {
+  let low = load<f32>(levels);
+  for (let j: usize = 1; j < <usize>1 << bits; j++) low = min<f32>(low, load<f32>(levels + j * 4));
+  return low;
+}
+@inline
+function highest(levels: usize, bits: i32): f32 {
+  let high = load<f32>(levels);
+  for (let j: usize = 1; j < <usize>1 << bits; j++) high = max<f32>(high, load<f32>(levels + j * 4));
+  return high;
+}
+
+/** Tables of one byte. Header: step, and the sum of the smallest entries. n: values of x. Returns the end. */
+function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, out: usize): usize {
+  const per = codesPerTable(bits);
+  const tables = n / per;
+  const first = out + 16;
+  const end = first + tables * 16;
+  const low = lowest(levels, bits);
+  const high = highest(levels, bits);
+  expand(levels, bits, expanded);
+  let widest: f32 = 0;
+  let sum = f32x4.splat(0);
+  for (let at = first, v = x; at < end; at += 64, v += per * 16) {
+    for (let i: usize = 0; i < 4; i++) {
+      const smallest = ends(v + i * per * 4, per, low, high, false);
+      widest = max<f32>(widest, ends(v + i * per * 4, per, low, high, true) - smallest);
+      store<f32>(at + i * 4, smallest); // of four tables at the head of their place
+    }
+    sum = f32x4.add(sum, v128.load(at));
+  }
+  store<f32>(out, widest / 255);
+  store<f32>(out, join(sum), 4);
+  const scale = f32x4.splat(widest > 0 ? 255 / widest : 0);
+  for (let at = first, v = x; at < end; at += 64, v += per * 16) {
+    const four = v128.load(at);
+    table8(v, per, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
+    table8(v + per * 4, per, expanded, v128.shuffle<f32>(four, four, 1, 1, 1, 1), scale, at + 16);
+    table8(v + per * 8, per, expanded, v128.shuffle<f32>(four, four, 2, 2, 2, 2), scale, at + 32);
+    table8(v + per * 12, per, expanded, v128.shuffle<f32>(four, four, 3, 3, 3, 3), scale, at + 48);
+  }
+  return end;
+}
+
+@inline
+function table8(x: usize, per: usize, expanded: usize, low: v128, scale: v128, out: usize): void {
+  const a = rounded(entries(x, per, expanded), low, scale);
+  const b = rounded(entries(x, per, expanded + 16), low, scale);
+  const c = rounded(entries(x, per, expanded + 32), low, scale);
+  const d = rounded(entries(x, per, expanded + 48), low, scale);
+  v128.store(out, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
+}
+
+/** Tables of two bytes in two planes. Header: step. Returns the end. */
+function wordsOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, out: usize): usize {
+  const per = codesPerTable(bits);
+  const tables = n / per;
+  const low = lowest(levels, bits);
+  const high = highest(levels, bits);
+  expand(levels, bits, expanded);
+  let widest: f32 = 0;
+  for (let t: usize = 0, v = x; t < tables; ) {
+    let sum: f32 = 0;
+    for (const end = min<usize>(tables, t + SPAN); t < end; t++, v += per * 4)
+      sum += max<f32>(-ends(v, per, low, high, false), ends(v, per, low, high, true));
+    widest = max<f32>(widest, sum);
+  }
+  store<f32>(out, widest / MOST);
+  const scale = f32x4.splat(widest > 0 ? MOST / widest : 0);
+  const none = f32x4.splat(0);
+  out += 16;
+  for (const end = out + tables * 32; out < end; out += 32, x += per * 4) {
+    const a = rounded(entries(x, per, expanded), none, scale);
+    const b = rounded(entries(x, per, expanded + 16), none, scale);
+    const c = rounded(entries(x, per, expanded + 32), none, scale);
+    const d = rounded(entries(x, per, expanded + 48), none, scale);
+    const e = i16x8.narrow_i32x4_s(a, b);
+    const f = i16x8.narrow_i32x4_s(c, d);
+    //  low bytes of the sixteen, high bytes of them
+    v128.store(out, v128.shuffle<u8>(e, f, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+    v128.store(out + 16, v128.shuffle<u8>(e, f, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
+  }
+  return out;
+}
+
+@inline
+function signLevels(plan: usize): usize {
+  const levels = signLevelsOf(plan);
+  store<f32>(levels, -1);
+  store<f32>(levels, 1, 4);
+  return levels;
+}
+
+export function prepareTables8(plan: usize, query: usize, sketched: usize, out: usize): void {
+  out = bytesOf(levelsOf(plan), bitsOf(plan), expandedOf(plan), query, dimOf(plan), out);
+  if (sketchRowsOf(plan) > 0) bytesOf(signLevels(plan), 1, expandedOf(plan), sketched, sketchRowsOf(plan), out);
+}
+
+export function prepareTables16(plan: usize, query: usize, sketched: usize, out: usize): void {
+  out = wordsOf(levelsOf(plan), bitsOf(plan), expandedOf(plan), query, dimOf(plan), out);
+  if (sketchRowsOf(plan) > 0) wordsOf(signLevels(plan), 1, expandedOf(plan), sketched, sketchRowsOf(plan), out);
+}
