@@ -22,10 +22,9 @@ import {
   topBits,
 } from "./nibbles";
 import { integerScale, max4, signLevels } from "./score-integers";
+import { LEAST } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
-/** Blocks whose weights sum to no more than this are left out. */
-const LEAST_SUM: f32 = 1e-30;
 const USUAL: i32 = 0;
 const SKIPPED: i32 = 1;
 const BROKEN: i32 = 2;
@@ -55,8 +54,8 @@ function prepareWeights(weights: usize, tiles: usize, n: usize, halves: usize, u
     }
   }
   const total = join(sum);
-  const usual = total > LEAST_SUM && total < Infinity;
-  store<i32>(out, usual ? USUAL : total <= LEAST_SUM ? SKIPPED : BROKEN, 132);
+  const usual = total > LEAST && total < Infinity;
+  store<i32>(out, usual ? USUAL : total <= LEAST ? SKIPPED : BROKEN, 132);
   if (!usual) return;
   const scale = integerScale(max4(most), total);
   store<f32>(out, unit / scale, 128);

@@ -18,6 +18,7 @@ import {
   passesOf,
   topBits,
 } from "./nibbles";
+import { LEAST } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
 /** The sum of magnitudes that 64 integers of one factor, or dim of a query, may have: 8191 times it fits 31 bits. */
@@ -47,9 +48,9 @@ function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): u
   }
   const max = max4(most);
   const total = join(sum);
-  const usual = total > 0 && total < Infinity;
+  const usual = total > LEAST && total < Infinity;
   const scale = usual ? integerScale(max, total) : 0;
-  store<f32>(out, usual ? largest(levels, bits) / LARGEST / scale : total == 0 ? 0 : NaN);
+  store<f32>(out, usual ? largest(levels, bits) / LARGEST / scale : total <= LEAST ? 0 : NaN);
   out += 16;
   const codes = groupCodes(bits);
   for (let g: usize = 0; g < n; g += codes)

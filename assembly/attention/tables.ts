@@ -15,6 +15,9 @@ export const SPAN: usize = 64;
 /** What the sum of the largest entries of a span may be: 32767 less the roundings of 64 entries. */
 const MOST: f32 = 32700;
 
+/** Ranges and sums up to this count as 0: what is divided by them stays finite. */
+export const LEAST: f32 = 1e-30;
+
 /** Working space in the plan: four times sixteen levels; the two levels of a sketch's bits behind them. */
 @inline function expandedOf(plan: usize): usize { return scratchOf(plan); }
 @inline function signLevelsOf(plan: usize): usize { return scratchOf(plan) + 256; }
@@ -87,7 +90,7 @@ function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
   }
   store<f32>(out, widest / 255);
   store<f32>(out, join(sum), 4);
-  const scale = f32x4.splat(widest > 0 ? 255 / widest : 0);
+  const scale = f32x4.splat(widest > LEAST ? 255 / widest : 0);
   for (let at = first, v = x; at < end; at += 64, v += per * 16) {
     const four = v128.load(at);
     table8(v, per, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
@@ -122,7 +125,7 @@ function wordsOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
     widest = max<f32>(widest, sum);
   }
   store<f32>(out, widest / MOST);
-  const scale = f32x4.splat(widest > 0 ? MOST / widest : 0);
+  const scale = f32x4.splat(widest > LEAST ? MOST / widest : 0);
   const none = f32x4.splat(0);
   out += 16;
   for (const end = out + tables * 32; out < end; out += 32, x += per * 4) {

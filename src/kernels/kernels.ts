@@ -9,8 +9,9 @@
  * explicit and can be asked (`name`).
  */
 import type { Arena } from "./arena.js";
+import type { TileKernels } from "./tile-kernels.js";
 
-export interface Kernels {
+export interface Kernels extends TileKernels {
   readonly name: "reference" | "wasm-simd";
   readonly arena: Arena;
 

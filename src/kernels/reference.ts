@@ -23,6 +23,7 @@ import { rotate, unrotate } from "../core/wht.js";
 import { Arena, type Backing } from "./arena.js";
 import { dotQ4Row, dotQ8Row } from "./ggml-dot.js";
 import type { Kernels } from "./kernels.js";
+import { ReferenceTileKernels } from "./reference-tiles.js";
 
 const { fround } = Math;
 
@@ -51,10 +52,8 @@ export function createReferenceKernels(): Kernels {
   return new ReferenceKernels(arena);
 }
 
-class ReferenceKernels implements Kernels {
+class ReferenceKernels extends ReferenceTileKernels implements Kernels {
   readonly name = "reference";
-
-  constructor(readonly arena: Arena) {}
 
   f32ToF16(src: number, dst: number, n: number): void {
     const { f32, u16 } = this.arena;

@@ -1,16 +1,18 @@
 /**
- * The WASM SIMD backend: compiles the module, gives it a memory of its own, and hands out its functions. Unless
- * asked to, nothing is fetched and nothing is configured: the bytes travel in the JavaScript. This is the only file
- * that says WebAssembly.
+ * The WASM SIMD backend: compiles its two modules (the codec's and attention's), gives them a memory of their own, and
+ * hands out their functions. Unless asked to, nothing is fetched and nothing is configured: the bytes travel in the
+ * JavaScript. This is the only file that says WebAssembly.
  *
  * A page with a content security policy needs `wasm-unsafe-eval` in it, as for any WebAssembly.
  */
 import { Arena, type Backing } from "./arena.js";
 import { KERNELS_BASE64 } from "./embedded.generated.js";
+import { ATTENTION_BASE64 } from "./embedded-attention.generated.js";
 import type { Kernels } from "./kernels.js";
 
-/** assembly/index.ts has the same number. */
+/** assembly/index.ts and assembly/attention/index.ts have the same numbers. */
 const ABI_VERSION = 3;
+const ATTENTION_ABI_VERSION = 1;
 const PAGE = 65536;
 const MOST_PAGES = 65536;
 
@@ -48,17 +50,36 @@ interface Exports extends Functions {
 /** True where the WASM backend can run. */
 export const hasWasmSimd = (): boolean => typeof WebAssembly === "object" && WebAssembly.validate(NEEDS_SIMD);
 
-let compiled: WebAssembly.Module | undefined;
-let compiling: Promise<WebAssembly.Module> | undefined;
+/** A module that travels in the JavaScript, compiled once. */
+class Embedded {
+  #compiled: WebAssembly.Module | undefined;
+  #compiling: Promise<WebAssembly.Module> | undefined;
+
+  constructor(readonly base64: () => string) {}
+
+  /** Off the main thread. */
+  async compile(): Promise<WebAssembly.Module> {
+    if (this.#compiled) return this.#compiled;
+    this.#compiling ??= WebAssembly.compile(fromBase64(this.base64()));
+    this.#compiled = await this.#compiling;
+    return this.#compiled;
+  }
+  compileSync(): WebAssembly.Module {
+    this.#compiled ??= new WebAssembly.Module(fromBase64(this.base64()));
+    return this.#compiled;
+  }
+}
+
+const codec = /*@__PURE__*/ new Embedded(() => KERNELS_BASE64);
+const attention = /*@__PURE__*/ new Embedded(() => ATTENTION_BASE64);
 
 /**
- * A new WASM backend with a memory of its own. The module is compiled once, off the main thread.
+ * A new WASM backend with a memory of its own. Its modules are compiled once, off the main thread.
  * @throws Error where the engine has no WebAssembly or no SIMD.
  */
 export async function loadWasm(): Promise<Kernels> {
   assertWasm();
-  if (!compiled) compiled = await (compiling ??= WebAssembly.compile(embeddedBytes()));
-  return instantiate(compiled);
+  return instantiate(await codec.compile(), await attention.compile());
 }
 
 /**
@@ -68,20 +89,19 @@ export async function loadWasm(): Promise<Kernels> {
  */
 export function loadWasmSync(): Kernels {
   assertWasm();
-  compiled ??= new WebAssembly.Module(embeddedBytes());
-  return instantiate(compiled);
+  return instantiate(codec.compileSync(), attention.compileSync());
 }
 
 /**
  * A new WASM backend from the raw module `turboquant-kv/kernels.wasm` of this release: `loadWasmFrom(fetch(url))`
  * compiles while it downloads where the server says application/wasm, and a compiled module may be sent to workers. A
- * bundler then leaves the embedded copy out, if nothing else asks for it.
+ * bundler then leaves the embedded copy out, if nothing else asks for it; the module of attention stays embedded.
  * @throws Error where the engine has no WebAssembly or no SIMD, where the response is not OK, where the module is
  * another one or another release's; WebAssembly.CompileError for bytes that are no module.
  */
 export async function loadWasmFrom(source: WasmSource): Promise<Kernels> {
   assertWasm();
-  return instantiate(await compileFrom(source));
+  return instantiate(await compileFrom(source), await attention.compile());
 }
 
 async function compileFrom(source: WasmSource): Promise<WebAssembly.Module> {
@@ -102,8 +122,8 @@ function assertWasm(): void {
   throw new Error('this engine has no WebAssembly with SIMD; use the backend "reference"');
 }
 
-function embeddedBytes(): Uint8Array<ArrayBuffer> {
-  const binary = atob(KERNELS_BASE64);
+function fromBase64(base64: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(base64);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
@@ -122,19 +142,22 @@ class WasmMemory implements Backing {
   }
 }
 
-/** The module's own functions are the methods: nothing stands between. */
-function instantiate(module: WebAssembly.Module): Kernels {
-  if (!WebAssembly.Module.exports(module).some(({ name }) => name === "ABI_VERSION"))
+/** The modules' own functions are the methods: nothing stands between. */
+function instantiate(codecModule: WebAssembly.Module, attentionModule: WebAssembly.Module): Kernels {
+  if (!WebAssembly.Module.exports(codecModule).some(({ name }) => name === "ABI_VERSION"))
     throw new Error("kernels: this module is not kernels.wasm");
   const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  const exports = instance.exports as unknown as Exports;
-  const version = exports.ABI_VERSION.value as number;
-  if (version !== ABI_VERSION)
+  const instances = [codecModule, attentionModule].map(
+    (module) => new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports,
+  ) as [Exports, Exports];
+  const versions = instances.map((exports) => exports.ABI_VERSION.value as number);
+  if (versions[0] !== ABI_VERSION || versions[1] !== ATTENTION_ABI_VERSION)
     throw new Error(
-      `kernels: expected ABI version ${ABI_VERSION}, got ${version}; take kernels.wasm of this release`,
+      `kernels: expected ABI versions ${ABI_VERSION} and ${ATTENTION_ABI_VERSION}, got ${versions.join(" and ")}; take kernels.wasm of this release`,
     );
-  const { ABI_VERSION: _, heapBase, ...functions } = exports;
-  const arena = new Arena(new WasmMemory(memory), heapBase.value as number);
-  return Object.freeze({ name: "wasm-simd", arena, ...functions });
+  const base = Math.max(...instances.map((exports) => exports.heapBase.value as number));
+  const functions: Record<string, unknown> = {};
+  for (const { ABI_VERSION: _, heapBase: __, ...its } of instances) Object.assign(functions, its);
+  const arena = new Arena(new WasmMemory(memory), base);
+  return Object.freeze({ name: "wasm-simd", arena, ...(functions as unknown as Functions) });
 }

@@ -1,0 +1,57 @@
+/**
+ * Kernels of attention over tiles of sixteen tokens (tile.ts), for plans of 1 to 4 bits and dimensions up to 256. The
+ * conventions are those of kernels.ts; `tiles` points to a list of u32 pointers, n of them, wherever the tiles lie.
+ */
+export interface TileKernels {
+  /** count rows, `step` bytes apart, in wire order → tokens first … first + count − 1 of a tile; first + count ≤ 16. */
+  tileKeys(plan: number, rows: number, step: number, first: number, count: number, tile: number): void;
+  tileValues(plan: number, rows: number, step: number, first: number, count: number, tile: number): void;
+  /** The inverse: the bytes of each vector, `step` apart; nothing between them is touched. */
+  untileKeys(plan: number, tile: number, first: number, count: number, rows: number, step: number): void;
+  untileValues(plan: number, tile: number, first: number, count: number, rows: number, step: number): void;
+
+  /**
+   * out ← tables of a query (tables.ts): those of codes and, with a sketch, those of its bits. query: (dim,) rotated;
+   * sketched: S q. Behind the tables 64 bytes of working space.
+   */
+  prepareTables8(plan: number, query: number, sketched: number, out: number): void;
+  prepareTables16(plan: number, query: number, sketched: number, out: number): void;
+  /** out: (16·n,) ← ⟨query, key⟩ by tables. */
+  scoreTables8(plan: number, tables: number, tiles: number, n: number, out: number): void;
+  scoreTables16(plan: number, tables: number, tiles: number, n: number, out: number): void;
+
+  /** out ← a query as integers (integers.ts): step f32, 12 bytes, (dim,) i16; with a sketch the same of its bits. */
+  prepareIntegers(plan: number, query: number, sketched: number, out: number): void;
+  /**
+   * out: (rows, 16·n) ← ⟨query, key⟩ by integers. queries: (rows,) as prepared, `stride` bytes apart; rows of out are
+   * `outStride` bytes apart; work: 32·dim bytes.
+   */
+  scoreIntegers(
+    plan: number,
+    queries: number,
+    stride: number,
+    rows: number,
+    tiles: number,
+    n: number,
+    out: number,
+    outStride: number,
+    work: number,
+  ): void;
+  /**
+   * acc += Σ weight · value of n ≤ 4 tiles, for each row of weights; sums as they are looked up (integers.ts). weights:
+   * (rows, 16·n) f32, `weightStride` bytes apart; acc: `accStride` bytes apart; work: 4352 + 144·rows bytes.
+   */
+  accumulateIntegers(
+    plan: number,
+    weights: number,
+    weightStride: number,
+    rows: number,
+    tiles: number,
+    n: number,
+    acc: number,
+    accStride: number,
+    work: number,
+  ): void;
+  /** One row of acc → out: (dim,) and, with a sketch, (sketch rows,) behind it, in order. */
+  gatherSums(plan: number, acc: number, out: number): void;
+}
