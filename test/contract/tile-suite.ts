@@ -4,7 +4,7 @@ import { sumFloats } from "../../src/kernels/integers.js";
 import type { Kernels } from "../../src/kernels/kernels.js";
 import { vectorLayout } from "../../src/kernels/plan.js";
 import { tableBytes } from "../../src/kernels/tables.js";
-import { compareBytes, compareFloats, type Difference, type Input, run } from "./compare.js";
+import { compareBytes, compareFloats, type Difference, run } from "./compare.js";
 import { packedRows, plainVectors, randomBytes, trickyVectors } from "./inputs.js";
 import { bothWith, type Setup, setupOf } from "./suite.js";
 
