@@ -16,3 +16,13 @@ export function seed(text: string): bigint {
 
 /** Channel numbers: "0,5,17". */
 export const channels = (text: string): number[] => text.split(",").map((part) => integer(part.trim()));
+
+/** A time in seconds, more than 0 and at most a day. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 86400) return value;
+  throw new InvalidArgumentError(`expected seconds in (0, 86400], got "${text}".`);
+}
+
+/** Dimensions: "128" or "64,128,96". */
+export const dims = (text: string): number[] => [...new Set(text.split(",").map((part) => integer(part.trim())))];

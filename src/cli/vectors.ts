@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { writeAtomic } from "../files/write-atomic.js";
 import { findFormat } from "../formats/registry.js";
-import { CASES } from "../oracle/cases.js";
-import { integer } from "./options.js";
+import { CASES, casesAt, HEAD_DIMS } from "../oracle/cases.js";
+import { dims } from "./options.js";
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -16,32 +16,32 @@ export function register(program: Command): void {
     .description("write inputs and a manifest; run the fork over them, then `turboquant verify DIR`")
     .argument("<dir>", "directory to fill")
     .requiredOption("-f, --format <name>", "format to verify later; may be repeated", collect, [])
-    .option("-d, --dim <n>", "values per vector", integer, 128)
+    .option("-d, --dim <n,...>", "values per vector; default: every class that the formats take", dims)
     .addHelpText(
       "after",
       `
 For each case CASE.f32 the fork writes CASE.FORMAT.bin (packed) and/or CASE.FORMAT.f32 (decoded), the slash of the
-format's name written as a dash:
+format's name written as a dash; the manifest says each case's dimension, and cases without files are not judged:
   $ turboquant vectors emit cases --format llama/turbo4
   $ ./fork < cases/gaussian.f32 > cases/gaussian.llama-turbo4.bin
   $ turboquant verify cases`,
     )
-    .action(async (dir: string, { format, dim }: { format: string[]; dim: number }) => {
-      for (const name of format) {
-        const found = findFormat(name);
-        if (!found.supports(dim))
-          throw new RangeError(`"dim" expected ${found.dims} for ${name}, got ${dim}`);
-      }
+    .action(async (dir: string, { format, dim }: { format: string[]; dim?: number[] }) => {
+      const found = format.map(findFormat);
+      for (const one of dim ?? [])
+        for (const f of found)
+          if (!f.supports(one)) throw new RangeError(`"dim" expected ${f.dims} for ${f.name}, got ${one}`);
+      const all = dim ?? HEAD_DIMS.filter((d) => found.some((f) => f.supports(d)));
       await mkdir(dir, { recursive: true });
       const cases = [];
-      for (const { name, exposes, make } of CASES) {
+      for (const { name, dim, exposes, make } of casesAt(all)) {
         const x = make(dim);
         await writeAtomic(join(dir, `${name}.f32`), [new Uint8Array(x.buffer)]);
-        cases.push({ name, file: `${name}.f32`, vectors: x.length / dim, exposes });
+        cases.push({ name, file: `${name}.f32`, dim, vectors: x.length / dim, exposes });
       }
-      const manifest = `${JSON.stringify({ dim, formats: format, cases }, null, 2)}\n`;
+      const manifest = `${JSON.stringify({ dim: all[0], formats: format, cases }, null, 2)}\n`;
       await writeAtomic(join(dir, "manifest.json"), [new TextEncoder().encode(manifest)]);
-      process.stdout.write(`${cases.length} cases of dimension ${dim} in ${dir}\n`);
+      process.stdout.write(`${cases.length} cases of dimension ${all.join(", ")} in ${dir}\n`);
     });
   command
     .command("show")

@@ -3,38 +3,32 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
-import { verifyAttention } from "../oracle/attention.js";
-import { verifyTrace } from "../oracle/trace.js";
-import type { Verdict } from "../oracle/verdict.js";
+import { CASES } from "../oracle/cases.js";
+import { openLibrary } from "../oracle/forks/library.js";
+import { openProcess } from "../oracle/forks/process.js";
+import type { CasesVerdict } from "../oracle/verify-cases.js";
+import { type ForkInput, verifyFork } from "../oracle/verify-fork.js";
 import { verify } from "../oracle/verify.js";
-import { CheckFailed, UsageError } from "./exit.js";
-import { integer, seed } from "./options.js";
+import { UsageError } from "./exit.js";
+import { integer, seconds, seed } from "./options.js";
+import { showVerdict } from "./show-verdict.js";
 import { readBytes, readVectors } from "./streams.js";
-import { type CaseVerdict, verifyDirectory } from "./verify-directory.js";
+import { verifyDirectory } from "./verify-directory.js";
+import { registerPaths } from "./verify-paths.js";
 
-interface PairFlags {
+interface Flags {
   readonly format?: string;
   readonly dim?: number;
   readonly input?: string;
   readonly packed?: string;
   readonly decoded?: string;
+  readonly lib?: string;
+  readonly quantizeSymbol?: string;
+  readonly dequantizeSymbol?: string;
+  readonly exec?: string;
+  readonly timeout: number;
   readonly side: "key" | "value";
   readonly seed: bigint;
-  readonly json?: boolean;
-}
-
-interface AttentionFlags {
-  readonly keyFormat: string;
-  readonly valueFormat: string;
-  readonly dim: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly causal?: boolean;
-  readonly scale?: number;
-  readonly query: string;
-  readonly key: string;
-  readonly value: string;
-  readonly output: string;
   readonly json?: boolean;
 }
 
@@ -46,10 +40,19 @@ export function register(program: Command): void {
     .enablePositionalOptions()
     .argument("[dir]", "what `vectors emit` wrote, with the fork's files beside the inputs")
     .option("-f, --format <name>", "wire format (see `turboquant formats`)")
-    .option("-d, --dim <n>", "values per vector", integer)
-    .option("--input <file>", "inputs: raw f32 or .npy, (n, dim)")
+    .option("-d, --dim <n>", "values per vector; with --lib and --exec 128 by default", integer)
+    .option("--input <file>", "inputs: raw f32, .npy or FILE.safetensors:TENSOR, (n, dim)")
     .option("--packed <file>", "the fork's packed bytes")
     .option("--decoded <file>", "the fork's decoded values, in the engine's own basis")
+    .option("--lib <file>", "a shared library to call: any ggml build (needs the package koffi)")
+    .option("--quantize-symbol <name>", 'its quantiser, where it is not the usual one; "" for none')
+    .option("--dequantize-symbol <name>", 'its dequantiser, where it is not the usual one; "" for none')
+    .option("--exec <command>", "a program that speaks the protocol of docs/oracle.md")
+    .addOption(
+      new Option("--timeout <seconds>", "longest wait for one answer of --lib or --exec")
+        .argParser(seconds)
+        .default(30),
+    )
     .addOption(
       new Option("--side <side>", "for formats whose sides differ").choices(["key", "value"]).default("key"),
     )
@@ -61,114 +64,75 @@ export function register(program: Command): void {
 Examples:
   $ turboquant verify --format llama/turbo4 --dim 128 --input x.f32 --packed fork.bin
   $ turboquant verify --format llama/turbo3 --dim 128 --input x.f32 --decoded fork.f32 --json
+  $ turboquant verify --format ggml/q8_0 --lib libggml-base.so
+  $ turboquant verify --format llama/turbo4 --exec ./fork
   $ turboquant verify trace trace.json`,
     )
-    .action(async (dir: string | undefined, flags: PairFlags) => {
-      if (dir !== undefined) {
-        showAll(await verifyDirectory(dir), flags.json);
-        return;
-      }
-      const { format, dim, input, packed, decoded, side } = flags;
-      if (!format || dim === undefined || !input)
-        throw new UsageError('"verify" expected --format, --dim and --input');
-      if (!packed && !decoded) throw new UsageError('"verify" expected --packed or --decoded');
-      if (!findFormat(format).supports(dim))
-        throw new RangeError(`"dim" expected ${findFormat(format).dims} for ${format}, got ${dim}`);
-      const width = findFormat(format).open({ dim, side }).width;
-      show(
-        verify({
-          format,
-          dim,
-          side,
-          seed: flags.seed,
-          input: await readVectors(input, dim),
-          ...(packed ? { packed: await nonEmpty(packed) } : {}),
-          ...(decoded ? { decoded: await readVectors(decoded, width) } : {}),
-        }),
-        flags.json,
-      );
+    .action(async (dir: string | undefined, flags: Flags) => {
+      if (dir !== undefined) showVerdict(await verifyDirectory(dir), flags.json);
+      else if (flags.lib !== undefined || flags.exec !== undefined)
+        showVerdict(await verifyRunning(flags), flags.json);
+      else showVerdict(await verifyPair(flags), flags.json);
     });
-  const jsonAnywhere = (flags: { json?: boolean }): boolean | undefined =>
-    flags.json ?? command.opts<PairFlags>().json;
+  registerPaths(command);
+}
 
-  command
-    .command("attention")
-    .description("an attention path: queries, keys, values and the output that the fork gave")
-    .requiredOption("--key-format <name>", "format of the keys")
-    .requiredOption("--value-format <name>", "format of the values")
-    .requiredOption("--dim <n>", "values per head", integer)
-    .requiredOption("--heads <n>", "query heads", integer)
-    .requiredOption("--kv-heads <n>", "key and value heads", integer)
-    .option("--causal", "query t sees tokens 0 … tokens − queries + t")
-    .option("--scale <s>", "factor of the scores; default 1/√dim", Number)
-    .requiredOption("--query <file>", "(queries, heads, dim)")
-    .requiredOption("--key <file>", "(tokens, kvHeads, dim), before encoding")
-    .requiredOption("--value <file>", "(tokens, kvHeads, dim), before encoding")
-    .requiredOption("--output <file>", "(queries, heads, dim), original basis")
-    .option("--json", "machine-readable")
-    .action(async (flags: AttentionFlags) => {
-      const { keyFormat, valueFormat, dim, heads, kvHeads, causal, scale } = flags;
-      const read = (path: string): Promise<Float32Array> => readVectors(path, dim);
-      const verdict = verifyAttention({
-        keyFormat,
-        valueFormat,
-        dim,
-        heads,
-        kvHeads,
-        causal: causal ?? false,
-        ...(scale !== undefined ? { scale } : {}),
-        query: await read(flags.query),
-        key: await read(flags.key),
-        value: await read(flags.value),
-        output: await read(flags.output),
-      });
-      show(verdict, jsonAnywhere(flags));
-    });
+async function verifyPair({ format, dim, input, packed, decoded, side, seed }: Flags) {
+  if (!format || dim === undefined || !input)
+    throw new UsageError('"verify" expected --format, --dim and --input');
+  if (!packed && !decoded) throw new UsageError('"verify" expected --packed or --decoded');
+  assertDim(format, dim);
+  const width = findFormat(format).open({ dim, side }).width;
+  return verify({
+    format,
+    dim,
+    side,
+    seed,
+    input: await readVectors(input, dim),
+    ...(packed ? { packed: await nonEmpty(packed) } : {}),
+    ...(decoded ? { decoded: await readVectors(decoded, width) } : {}),
+  });
+}
 
-  command
-    .command("trace")
-    .description("a cache's life: operations, and what the fork's reads gave back")
-    .argument("<file>", "trace.json; the f32 files it names lie beside it")
-    .option("--json", "machine-readable")
-    .action(async (file: string, flags: { json?: boolean }) =>
-      show(await verifyTrace(file), jsonAnywhere(flags)),
-    );
+async function verifyRunning(flags: Flags): Promise<CasesVerdict> {
+  const { format, lib, exec, side, seed } = flags;
+  const dim = flags.dim ?? 128;
+  if (!format) throw new UsageError('"verify" expected --format');
+  if (lib !== undefined && exec !== undefined)
+    throw new UsageError('"verify" expected --lib or --exec, got both');
+  if (flags.packed || flags.decoded)
+    throw new UsageError('"verify" expected --packed and --decoded without --lib or --exec');
+  assertDim(format, dim);
+  const inputs: ForkInput[] = flags.input
+    ? [{ case: flags.input, dim, exposes: [], input: await readVectors(flags.input, dim) }]
+    : CASES.map(({ name, exposes, make }) => ({ case: name, dim, exposes, input: make(dim) }));
+  const timeoutMs = 1000 * flags.timeout;
+  const symbols = {
+    ...(flags.quantizeSymbol === undefined ? {} : { quantize: flags.quantizeSymbol }),
+    ...(flags.dequantizeSymbol === undefined ? {} : { dequantize: flags.dequantizeSymbol }),
+  };
+  const fork =
+    lib !== undefined
+      ? await openLibrary({ path: lib, format, symbols, timeoutMs })
+      : openProcess(exec!, { name: `"${exec}"`, timeoutMs });
+  let verdict: CasesVerdict;
+  try {
+    verdict = await verifyFork(fork, { format, side, seed }, inputs);
+  } catch (error) {
+    await fork.close().catch(() => {}); // the first failure is the one to tell
+    throw error;
+  }
+  await fork.close();
+  return verdict;
+}
+
+function assertDim(format: string, dim: number): void {
+  const found = findFormat(format);
+  if (!found.supports(dim)) throw new RangeError(`"dim" expected ${found.dims} for ${format}, got ${dim}`);
 }
 
 async function nonEmpty(path: string): Promise<Uint8Array> {
   const bytes = await readBytes(path);
   if (bytes.length === 0) throw new FormatError("BAD_LENGTH", `${path} is empty: expected packed vectors`);
   return bytes;
-}
-
-function showAll(all: readonly CaseVerdict[], json: boolean | undefined): void {
-  process.stdout.write(
-    json ? `${JSON.stringify(all, null, 2)}\n` : all.map((v) => `${v.case}: ${text(v)}`).join("\n"),
-  );
-  if (all.some((v) => v.verdict === "faulty")) throw new CheckFailed();
-}
-
-function show(v: Verdict, json: boolean | undefined): void {
-  process.stdout.write(json ? `${JSON.stringify(v, null, 2)}\n` : text(v));
-  if (v.verdict === "faulty") throw new CheckFailed();
-}
-
-function text(v: Verdict): string {
-  const lines = [`${v.verdict.toUpperCase()}  ${v.format} d=${v.dim}, ${v.vectors} vectors`];
-  const { first, tolerated } = v;
-  if (first)
-    lines.push(
-      `first     vector ${first.vector}, ${first.field}${first.coordinate === null ? "" : ` ${first.coordinate}`}${first.byte === null ? "" : ` (byte ${first.byte})`}: expected ${first.expected}, got ${first.actual}${first.distance === undefined ? "" : `, ${first.distance.toExponential(2)} from the boundary`}${first.source ? `; it is ${first.source}` : ""}`,
-    );
-  if (tolerated.normUlps + tolerated.boundaryFlips > 0)
-    lines.push(
-      `tolerated ${tolerated.normUlps} norms one ulp off, ${tolerated.boundaryFlips} codes next to a boundary`,
-    );
-  for (const f of v.faults)
-    lines.push(`fault     ${f.id}  ${(100 * f.explains).toFixed(1)} %  ${f.evidence}`);
-  for (const c of v.checks)
-    lines.push(
-      `check     ${c.status.padEnd(4)}  ${c.id}  ${c.value ?? ""}${c.limit === null ? "" : `  (limit ${c.limit})`}`,
-    );
-  return `${lines.join("\n")}\n`;
 }

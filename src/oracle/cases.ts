@@ -1,6 +1,9 @@
 /** Inputs that expose faults, few enough to run in seconds, each with what it can show. */
 import { randomStream } from "../core/random.js";
 
+/** Head dimensions of real models: every class of padding and of Hadamard block is among them. */
+export const HEAD_DIMS: readonly number[] = [128, 64, 256, 32, 80, 96, 112, 192, 320, 512, 576];
+
 export interface Case {
   readonly name: string;
   readonly exposes: readonly string[];
@@ -62,7 +65,31 @@ export const CASES: readonly Case[] = [
     make: gaussian(8, 6, (t, v) => t * 10 ** -(v + 5)),
   },
   { name: "fp16-limits", exposes: ["overflow-silent"], make: gaussian(8, 7, (t, v) => t * 1000 * (v + 1)) },
+  {
+    name: "huge",
+    exposes: ["overflow-silent", "norm-squared"],
+    make: gaussian(8, 8, (t, v) => t * 10 ** (4 + 2 * v)),
+  },
 ];
+
+/** What changes with the dimension: padding, blocks, tables and factors that were made for another one. */
+const BY_DIM = ["gaussian", "outlier-channels", "one-hot", "constant", "zeros"];
+const DIM_FAULTS = ["pad-missing", "rotation-scale", "codebook-sigma", "pack-tail-dropped", "norm-block"];
+
+export interface CaseAt extends Case {
+  readonly dim: number;
+}
+
+/** All cases at the first dimension, those that depend on it at the others. */
+export function casesAt(dims: readonly number[]): CaseAt[] {
+  return dims.flatMap((dim, i) =>
+    CASES.filter(({ name }) => i === 0 || BY_DIM.includes(name)).map((c) =>
+      i === 0
+        ? { ...c, dim }
+        : { ...c, dim, name: `${c.name}-d${dim}`, exposes: [...new Set([...c.exposes, ...DIM_FAULTS])] },
+    ),
+  );
+}
 
 function parity(bits: number): boolean {
   let p = 0;

@@ -2,6 +2,7 @@
 import { FormatError } from "../core/format-error.js";
 import type { Side } from "../formats/format.js";
 import { allFormats } from "../formats/registry.js";
+import { HEAD_DIMS } from "./cases.js";
 import { referenceBytes } from "./compare-packed.js";
 
 export interface Candidate {
@@ -13,8 +14,6 @@ export interface Candidate {
   readonly equal: number | null;
 }
 
-const DIMS = [32, 64, 80, 96, 112, 128, 192, 256, 320, 512, 576];
-
 /** Candidates, best first. x: what was encoded, (n, dim). @throws FormatError when no format has such a size. */
 export function identify(options: {
   readonly packed: Uint8Array;
@@ -23,7 +22,7 @@ export function identify(options: {
 }): Candidate[] {
   const { packed, input } = options;
   const out: Candidate[] = [];
-  for (const dim of options.dim === undefined ? DIMS : [options.dim])
+  for (const dim of options.dim === undefined ? HEAD_DIMS : [options.dim])
     for (const format of allFormats()) {
       if (!format.supports(dim)) continue;
       const sides: Side[] =
