@@ -25,4 +25,6 @@ export function seconds(text: string): number {
 }
 
 /** Dimensions: "128" or "64,128,96". */
-export const dims = (text: string): number[] => [...new Set(text.split(",").map((part) => integer(part.trim())))];
+export const dims = (text: string): number[] => [
+  ...new Set(text.split(",").map((part) => integer(part.trim()))),
+];

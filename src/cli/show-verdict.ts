@@ -39,16 +39,13 @@ function lines(v: Verdict): string {
     const distance =
       first.distance === undefined ? "" : `, ${first.distance.toExponential(2)} from the boundary`;
     const source = first.source ? `; it is ${first.source}` : "";
-    out.push(
-      `first     ${where}: expected ${first.expected}, got ${first.actual}${distance}${source}`,
-    );
+    out.push(`first     ${where}: expected ${first.expected}, got ${first.actual}${distance}${source}`);
   }
   if (tolerated.normUlps + tolerated.boundaryFlips > 0)
     out.push(
       `tolerated ${tolerated.normUlps} norms one ulp off, ${tolerated.boundaryFlips} codes next to a boundary`,
     );
-  for (const f of v.faults)
-    out.push(`fault     ${f.id}  ${(100 * f.explains).toFixed(1)} %  ${f.evidence}`);
+  for (const f of v.faults) out.push(`fault     ${f.id}  ${(100 * f.explains).toFixed(1)} %  ${f.evidence}`);
   for (const c of v.checks)
     out.push(
       `check     ${c.status.padEnd(4)}  ${c.id}  ${c.value ?? ""}${c.limit === null ? "" : `  (limit ${c.limit})`}`,

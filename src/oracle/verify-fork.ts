@@ -22,11 +22,7 @@ export async function verifyFork(
     const { width } = findFormat(format).open({ dim, side, seed });
     const vectors = input.length / dim;
     const packed = await fork.encode(input, dim);
-    const decoded = await fork.decode(
-      referenceBytes(format, dim, input, { side, seed }),
-      dim,
-      vectors,
-    );
+    const decoded = await fork.decode(referenceBytes(format, dim, input, { side, seed }), dim, vectors);
     if (!packed && !decoded) throw new ForkError("the fork offers neither encode nor decode");
     if (decoded && decoded.length !== vectors * width)
       throw new ForkError(

@@ -9,7 +9,7 @@ import type { LibraryHosting } from "./library.js";
 const GUARD_BYTES = 4096;
 const GUARD = 0xa5;
 
-type Koffi = (typeof import("koffi"))["default"];
+type Koffi = typeof import("koffi")["default"];
 type Row = (from: unknown, to: unknown, values: number) => void;
 
 class HostError extends Error {}
@@ -18,7 +18,9 @@ async function loadKoffi(): Promise<Koffi> {
   try {
     return (await import("koffi")).default;
   } catch {
-    throw new HostError("shared libraries are called through koffi, which is not installed: npm install koffi");
+    throw new HostError(
+      "shared libraries are called through koffi, which is not installed: npm install koffi",
+    );
   }
 }
 
@@ -77,7 +79,7 @@ async function serve(hosting: LibraryHosting): Promise<void> {
         GUARD,
         vectors * bytesPerVector,
       );
-      quantize(padded(new Float32Array(payload.slice().buffer), dim, width), memory, vectors * width);
+      quantize(padded(new Float32Array(new Uint8Array(payload).buffer), dim, width), memory, vectors * width);
       return filled(memory, vectors * bytesPerVector);
     }
     if (!dequantize) return new Uint8Array();

@@ -45,7 +45,7 @@ export function openProcess(
       const answer = await talk.ask("decode", DECODE, dim, vectors, packed);
       if (answer.length % 4 !== 0)
         throw talk.fail(`answered "decode" with ${answer.length} bytes: expected f32 values`);
-      return answer.length === 0 ? undefined : new Float32Array(answer.slice().buffer);
+      return answer.length === 0 ? undefined : new Float32Array(new Uint8Array(answer).buffer);
     },
     close: () => talk.end(),
   };
@@ -85,7 +85,13 @@ class Conversation {
     this.#wake();
   }
 
-  async ask(what: string, op: number, dim: number, vectors: number, payload: Uint8Array): Promise<Uint8Array> {
+  async ask(
+    what: string,
+    op: number,
+    dim: number,
+    vectors: number,
+    payload: Uint8Array,
+  ): Promise<Uint8Array> {
     if (this.#received > 0) throw this.#tooMuch();
     const header = new Uint32Array([op, dim, vectors, payload.length]);
     const { stdin } = this.#child;
@@ -95,12 +101,14 @@ class Conversation {
       stdin!.write(payload);
     }
     await this.#until(4, what, deadline);
-    const length = this.#take(4).readUInt32LE();
+    const length = new Uint32Array(this.#take(4).buffer)[0]!;
     // No engine needs more than a few values per value; more is text, or another protocol.
     const most = 64 * (payload.length + 4 * dim * vectors) + 65536;
     if (length > most) {
       const text = Buffer.from(new Uint32Array([length]).buffer).toString("latin1");
-      const hint = /^[\x20-\x7e\n]{4}$/.test(text) ? ` (it begins with the text ${JSON.stringify(text)})` : "";
+      const hint = /^[\x20-\x7e\n]{4}$/.test(text)
+        ? ` (it begins with the text ${JSON.stringify(text)})`
+        : "";
       throw this.fail(
         `announced an answer of ${length} bytes to "${what}", at most ${most} are sensible${hint}: expected u32 length, then the bytes`,
       );
@@ -152,11 +160,11 @@ class Conversation {
     });
   }
 
-  #take(bytes: number): Buffer {
+  #take(bytes: number): Uint8Array {
     const all = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     this.#parts = all.length > bytes ? [all.subarray(bytes)] : [];
     this.#received = all.length - bytes;
-    return all.subarray(0, bytes);
+    return new Uint8Array(all.subarray(0, bytes)); // a Buffer's `slice` is a view
   }
 
   /** The process and what it started (the shell's children). */
