@@ -11,7 +11,9 @@
  */
 import { expNegative } from "../core/exp.js";
 import type { Kernels } from "../kernels/kernels.js";
+import { TILE_TOKENS } from "../kernels/tile.js";
 import type { SideCodec } from "./side-codec.js";
+import { type KeyMethod, keyMethod, type Precision } from "./tile-reader.js";
 
 const { fround } = Math;
 
@@ -44,6 +46,8 @@ export interface AttendOptions {
   /** A query sees itself and the window − 1 tokens before it, and the first `sinks` tokens. Default: all. */
   readonly window?: number;
   readonly sinks?: number;
+  /** How exactly packed vectors are read, where the format has a choice: turbo1 … turbo4, dim ≤ 256. Default: exact. */
+  readonly precision?: Precision;
 }
 
 /** Attention with working space of its own in a backend's memory. Not reentrant; nothing is allocated per call. */
@@ -60,6 +64,15 @@ export class Attention {
   readonly #weights: number;
   readonly #keys: number;
   readonly #values: number;
+  readonly #keyTiles: number;
+  readonly #valueTiles: number;
+  readonly #keyList: number;
+  readonly #valueList: number;
+  readonly #work: number;
+  /** How keys and values are read instead of exactly. */
+  #method: KeyMethod | undefined;
+  readonly #methods: KeyMethod[] = new Array<KeyMethod>(ROWS).fill("tables16");
+  #valuesTiled = false;
   #keysStaged = false;
   #valuesStaged = false;
   readonly #max = new Float64Array(ROWS);
@@ -75,23 +88,37 @@ export class Attention {
     this.#kernels = kernels;
     this.#dim = dim;
     this.#kvHeads = kvHeads;
-    this.#preparedFloats = pad4(Math.max(...sides.map((s) => s.preparedFloats)));
-    this.#accumulatorFloats = pad4(Math.max(...sides.map((s) => s.accumulatorFloats)));
+    const readers = sides.flatMap((s) => (s.tiles ? [s.tiles] : []));
+    const exactFloats = Math.max(...sides.map((s) => s.preparedFloats));
+    this.#preparedFloats = pad4(Math.max(exactFloats, ...readers.map((t) => t.preparedFloats)));
+    this.#accumulatorFloats = pad4(Math.max(...[...sides, ...readers].map((s) => s.accumulatorFloats)));
+    const tiles = (TILE / TILE_TOKENS) * Math.max(0, ...readers.map((t) => t.tileBytes / 4));
+    const work = Math.max(0, ...readers.map((t) => t.workBytes(ROWS) / 4));
+    const list = readers.length > 0 ? TILE / TILE_TOKENS : 0;
     const stages = sides.some((s) => s.stageFrom < Number.POSITIVE_INFINITY) ? TILE * pad4(dim) : 0;
     const parts = [
-      pad4(dim),
+      pad4(Math.max(dim, exactFloats)),
       ROWS * this.#preparedFloats,
       ROWS * this.#accumulatorFloats,
-      TILE,
+      ROWS * TILE,
       4 * ROWS,
       stages,
       stages,
+      pad4(tiles),
+      pad4(tiles),
+      pad4(list),
+      pad4(list),
+      pad4(work),
     ];
     this.#base = kernels.arena.allocate(4 * parts.reduce((sum, n) => sum + n, 0));
     let at = this.#base;
     const place = (n: number): number => (at += 4 * n) - 4 * n;
-    [this.#query, this.#prepared, this.#sums, this.#weights, this.#lanes, this.#keys, this.#values] =
-      parts.map(place) as [number, number, number, number, number, number, number];
+    [this.#query, this.#prepared, this.#sums, this.#weights, this.#lanes, this.#keys, this.#values] = parts
+      .slice(0, 7)
+      .map(place) as [number, number, number, number, number, number, number];
+    [this.#keyTiles, this.#valueTiles, this.#keyList, this.#valueList, this.#work] = parts
+      .slice(7)
+      .map(place) as [number, number, number, number, number];
   }
 
   /**
@@ -108,8 +135,12 @@ export class Attention {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
     const rows = count * group;
-    this.#keysStaged = group >= runs.key.stageFrom;
-    this.#valuesStaged = group >= runs.value.stageFrom;
+    const precision = options.precision ?? "exact";
+    this.#method = precision === "exact" || !runs.key.tiles ? undefined : keyMethod(precision, group);
+    this.#valuesTiled = precision !== "exact" && runs.value.tiles !== undefined;
+    this.#keysStaged = !this.#method && group >= runs.key.stageFrom;
+    this.#valuesStaged = !this.#valuesTiled && group >= runs.value.stageFrom;
+    this.#listTiles(runs);
     for (let head = 0; head < this.#kvHeads; head++)
       for (let from = 0; from < rows; from += ROWS)
         this.#block(runs, head, queries, heads, out, count, from, Math.min(ROWS, rows - from), options);
@@ -140,7 +171,7 @@ export class Attention {
       const query = Math.floor((from + r) / group);
       const at = (query * heads + head * group + ((from + r) % group)) * dim;
       for (let i = 0; i < dim; i++) arena.f32[(this.#query >>> 2) + i] = queries[at + i]!;
-      key.prepare(this.#query, this.#prepared + 4 * r * this.#preparedFloats);
+      this.#prepare(key, r);
       this.#max[r] = Number.NEGATIVE_INFINITY;
       this.#seen[r] = tokens - count + query + 1;
     }
@@ -154,18 +185,23 @@ export class Attention {
       if (tile >= sinks && tile + TILE <= lowest) continue;
       const present = this.#collect(runs, head, tile, Math.min(end, tile + TILE));
       if (present === 0) continue;
-      for (let r = 0; r < rows; r++) {
+      let first = 0;
+      while (this.#seen[first]! <= tile) first++;
+      const tiles = Math.ceil((Math.min(end, tile + TILE) - tile) / TILE_TOKENS);
+      if (this.#method) this.#scoreTiles(key, first, rows, tiles);
+      for (let r = first; r < rows; r++) {
         const seen = this.#seen[r]!;
-        if (seen <= tile) continue;
         this.#score(key, r, tile, present, seen, seen - window, sinks, scale);
-        this.#accumulate(value, r, tile, present, sparse);
+        if (!this.#valuesTiled) this.#accumulate(value, r, tile, present, sparse);
       }
+      if (this.#valuesTiled) this.#accumulateTiles(value, first, rows, tile, tiles, sparse);
     }
 
     for (let r = 0; r < rows; r++) {
       const query = Math.floor((from + r) / group);
       const to = (query * heads + head * group + ((from + r) % group)) * dim;
       const sum = this.#sums + 4 * r * this.#accumulatorFloats;
+      if (this.#valuesTiled) value.tiles!.gather(sum, this.#work);
       value.finish(sum);
       const l = (this.#lanes >>> 2) + 4 * r;
       const { f32 } = arena;
@@ -186,6 +222,8 @@ export class Attention {
         const offset = 4 * (position - tile) * this.#dim;
         let keys = runs.keyPointer;
         let values = runs.valuePointer;
+        if (this.#method) key.tiles!.put("key", keys, position - tile, count, this.#keyTiles);
+        if (this.#valuesTiled) value.tiles!.put("value", values, position - tile, count, this.#valueTiles);
         if (this.#keysStaged) {
           key.stage(keys, count, this.#keys + offset);
           keys = this.#keys + offset;
@@ -217,14 +255,15 @@ export class Attention {
     scale: number,
   ): void {
     const prepared = this.#prepared + 4 * r * this.#preparedFloats;
+    const weights = this.#weights + 4 * TILE * r;
     const limit = Math.min(TILE, seen - tile);
-    for (let n = 0; n < present; n++) {
+    for (let n = 0; n < (this.#method ? 0 : present); n++) {
       const at = this.#runAt[n]!;
       const count = Math.min(this.#runCount[n]!, limit - at);
-      if (count > 0) this.#scoreRun(key, prepared, n, count, tile + at, this.#weights + 4 * at);
+      if (count > 0) this.#scoreRun(key, prepared, n, count, tile + at, weights + 4 * at);
     }
-    this.#hide(tile, present, limit, oldest, sinks);
-    const most = this.#kernels.scaleMax(this.#weights, limit, scale);
+    this.#hide(weights, tile, present, limit, oldest, sinks);
+    const most = this.#kernels.scaleMax(weights, limit, scale);
     const before = this.#max[r]!;
     if (most > before || Number.isNaN(most)) {
       this.#max[r] = most;
@@ -232,7 +271,7 @@ export class Attention {
     }
     // Where nothing was seen yet, every score is −∞ and so would be the maximum: −∞ − 0 gives the weight 0.
     const max = this.#max[r]! === Number.NEGATIVE_INFINITY ? 0 : this.#max[r]!;
-    this.#kernels.softmaxWeights(this.#weights, limit, max, this.#lanes + 16 * r);
+    this.#kernels.softmaxWeights(weights, limit, max, this.#lanes + 16 * r);
   }
 
   #scoreRun(
@@ -253,9 +292,9 @@ export class Attention {
   }
 
   /** −∞ for the tokens of a tile that are absent, or outside window and sinks. */
-  #hide(tile: number, present: number, limit: number, oldest: number, sinks: number): void {
+  #hide(weights: number, tile: number, present: number, limit: number, oldest: number, sinks: number): void {
     const { f32 } = this.#kernels.arena;
-    const base = this.#weights >>> 2;
+    const base = weights >>> 2;
     let next = 0;
     for (let n = 0; n < present; n++) {
       const at = this.#runAt[n]!;
@@ -281,13 +320,14 @@ export class Attention {
     const acc = this.#sums + 4 * r * this.#accumulatorFloats;
     const limit = Math.min(TILE, this.#seen[r]! - tile);
     const { f32 } = this.#kernels.arena;
-    const base = this.#weights >>> 2;
+    const weights = this.#weights + 4 * TILE * r;
+    const base = weights >>> 2;
     for (let n = 0; n < present; n++) {
       const at = this.#runAt[n]!;
       const stop = Math.min(at + this.#runCount[n]!, limit);
       const pointer = this.#runValue[n]!;
       if (sparse === 0) {
-        if (stop > at) this.#addRun(value, this.#weights + 4 * at, pointer, stop - at, acc);
+        if (stop > at) this.#addRun(value, weights + 4 * at, pointer, stop - at, acc);
         continue;
       }
       for (let i = at; i < stop; ) {
@@ -298,9 +338,66 @@ export class Attention {
         const first = i;
         while (i < stop && !(f32[base + i]! < sparse)) i++;
         const rows = pointer + (first - at) * (this.#valuesStaged ? 4 * this.#dim : value.stride);
-        this.#addRun(value, this.#weights + 4 * first, rows, i - first, acc);
+        this.#addRun(value, weights + 4 * first, rows, i - first, acc);
       }
     }
+  }
+
+  /** The query in its space becomes row r, as the method wants it. */
+  #prepare(key: SideCodec, r: number): void {
+    const prepared = this.#prepared + 4 * r * this.#preparedFloats;
+    key.prepare(this.#query, this.#method ? this.#work : prepared);
+    if (this.#method) this.#methods[r] = key.tiles!.prepare(this.#method, this.#work, prepared);
+  }
+
+  /** Points the lists to the tiles that #collect fills. */
+  #listTiles({ key, value }: TokenRuns): void {
+    const { u32 } = this.#kernels.arena;
+    for (let i = 0; i < TILE / TILE_TOKENS; i++) {
+      if (this.#method) u32[(this.#keyList >>> 2) + i] = this.#keyTiles + i * key.tiles!.tileBytes;
+      if (this.#valuesTiled) u32[(this.#valueList >>> 2) + i] = this.#valueTiles + i * value.tiles!.tileBytes;
+    }
+  }
+
+  #scoreTiles(key: SideCodec, first: number, rows: number, n: number): void {
+    const stride = 4 * this.#preparedFloats;
+    const out = this.#weights + 4 * TILE * first;
+    const prepared = this.#prepared + first * stride;
+    const { tiles } = key;
+    tiles!.score(
+      this.#methods,
+      first,
+      prepared,
+      stride,
+      rows - first,
+      this.#keyList,
+      n,
+      out,
+      4 * TILE,
+      this.#work,
+    );
+  }
+
+  /** Weights that a row does not see, or that are too small, become 0, which adds nothing. */
+  #accumulateTiles(
+    value: SideCodec,
+    first: number,
+    rows: number,
+    tile: number,
+    n: number,
+    sparse: number,
+  ): void {
+    const { f32 } = this.#kernels.arena;
+    for (let r = first; r < rows; r++) {
+      const base = (this.#weights >>> 2) + TILE * r;
+      const limit = Math.min(TILE, this.#seen[r]! - tile);
+      f32.fill(0, base + limit, base + TILE);
+      if (sparse > 0) for (let i = base; i < base + limit; i++) if (f32[i]! < sparse) f32[i] = 0;
+    }
+    const stride = 4 * this.#accumulatorFloats;
+    const weights = this.#weights + 4 * TILE * first;
+    const sums = this.#sums + first * stride;
+    value.tiles!.accumulate(weights, 4 * TILE, rows - first, this.#valueList, n, sums, stride, this.#work);
   }
 
   /** Scores of tokens from … to of a head, unscaled: out[i] ← ⟨query, k̂⟩; absent tokens get −∞. query: (dim,). */
@@ -314,6 +411,8 @@ export class Attention {
   ): void {
     const { arena } = this.#kernels;
     arena.f32.set(query, this.#query >>> 2);
+    this.#method = undefined;
+    this.#valuesTiled = false;
     runs.key.prepare(this.#query, this.#prepared);
     this.#keysStaged = runs.key.stageFrom === 1;
     this.#valuesStaged = false;

@@ -19,6 +19,8 @@ import type { Side, VectorCodec } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
+import { tiles } from "../kernels/tile.js";
+import { MOST_TILED_DIM, TileReader } from "./tile-reader.js";
 
 export interface SideOptions {
   readonly dim: number;
@@ -53,6 +55,8 @@ export interface SideCodec {
   accumulate(weights: number, rows: number, count: number, acc: number): void;
   /** acc → its first dim values in the original basis, before the division by Σ weight. */
   finish(acc: number): void;
+  /** How the format is read at precisions below exact; undefined where it is always read exactly. */
+  readonly tiles: TileReader | undefined;
   /** Gives back what it took from the arena. */
   release(): void;
 }
@@ -81,6 +85,7 @@ class TurboSide implements SideCodec {
   readonly #kernels: Kernels;
   readonly #sketch: Sketch | undefined;
   readonly #plan: Plan;
+  readonly tiles: TileReader | undefined;
 
   constructor(
     readonly format: string,
@@ -103,6 +108,10 @@ class TurboSide implements SideCodec {
     this.stageFrom = sketched ? Number.POSITIVE_INFINITY : 2;
     this.preparedFloats = dim + rows;
     this.accumulatorFloats = dim + rows;
+    this.tiles =
+      dim <= MOST_TILED_DIM && tiles(dim, bits, rows)
+        ? new TileReader(kernels, this.#plan.pointer, dim, bits, rows, this.stride)
+        : undefined;
   }
 
   encode(x: number, rows: number, out: number): void {
@@ -150,6 +159,7 @@ class FloatSide implements SideCodec {
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
   readonly stageFrom: number = Number.POSITIVE_INFINITY;
+  readonly tiles = undefined;
 
   constructor(
     readonly format: string,

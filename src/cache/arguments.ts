@@ -1,6 +1,7 @@
 /** What calls of a cache may ask for, against what it holds. */
 import type { AttendOptions } from "../attention/attend.js";
-import { assertFloat32, assertInteger } from "../core/check.js";
+import { PRECISIONS } from "../attention/tile-reader.js";
+import { assertFloat32, assertInteger, assertOneOf } from "../core/check.js";
 import { CacheError } from "./cache-error.js";
 import { assertHeads, type CacheConfig } from "./options.js";
 import { RELEASED } from "./page-table.js";
@@ -68,6 +69,7 @@ export function attendedHeads(config: CacheConfig, queries: unknown, options: Ca
     throw new RangeError(`"scale" expected a finite number above 0, got ${scale}`);
   if (sparse !== undefined && !(sparse >= 0 && sparse < 1))
     throw new RangeError(`"sparse" expected a weight in 0..1, got ${sparse}`);
+  if (options.precision !== undefined) assertOneOf(options.precision, "precision", PRECISIONS);
   if (window !== undefined) assertInteger(window, "window", 1);
   if (sinks !== undefined) assertInteger(sinks, "sinks", 0);
   return heads;

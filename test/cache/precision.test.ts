@@ -1,0 +1,91 @@
+/** Attention at each precision: its error against f64 over the dequantised vectors, and that nothing but it decides. */
+import { describe, expect, test } from "vitest";
+import { KvCache } from "../../src/cache/index.js";
+import { exactAttention, normals, relativeRms } from "./vectors.js";
+
+const BOUNDS = { exact: 1e-6, precise: 3e-3, fast: 2e-2 } as const;
+type Precision = keyof typeof BOUNDS;
+
+interface Shape {
+  readonly dim: number;
+  readonly kvHeads: number;
+  readonly heads: number;
+  readonly tokens: number;
+  readonly pageTokens: number;
+  readonly key: string;
+  readonly value: string;
+}
+
+function fill({ dim, kvHeads, heads, tokens, pageTokens, key, value }: Shape, backend: "wasm" | "reference") {
+  const pages = Math.ceil(tokens / pageTokens);
+  const cache = new KvCache({
+    layers: 1,
+    kvHeads,
+    heads,
+    headDim: dim,
+    pageTokens,
+    pages,
+    key,
+    value,
+    backend,
+  });
+  const seq = cache.create();
+  cache.append(seq, 0, normals(tokens * kvHeads * dim, 1), normals(tokens * kvHeads * dim, 2));
+  return { cache, seq };
+}
+
+const base = { kvHeads: 2, heads: 2, tokens: 700, pageTokens: 16 };
+const shapes: Shape[] = [64, 96, 128, 256].flatMap((dim) =>
+  ["turbo4", "turbo3", "turbo2", "turbo1"].map((format) => ({ ...base, dim, key: format, value: format })),
+);
+shapes.push(
+  { ...base, dim: 128, key: "turbo3+qjl", value: "turbo2+qjl" },
+  { ...base, dim: 128, heads: 16, key: "turbo4", value: "turbo3" },
+  { ...base, dim: 64, heads: 8, key: "turbo2+qjl", value: "turbo4", pageTokens: 10 },
+  { ...base, dim: 128, key: "turbo4", value: "f16", pageTokens: 7 },
+  { ...base, dim: 128, key: "ggml/q8_0", value: "turbo4" },
+);
+
+describe.each(shapes)("$key/$value, d = $dim, $heads heads, pages of $pageTokens", (shape) => {
+  const { cache, seq } = fill(shape, "wasm");
+  const q = normals(3 * shape.heads * shape.dim, 3);
+  const [k, v] = [cache.read(seq, 0, "key"), cache.read(seq, 0, "value")];
+  const want = exactAttention(q, k, v, shape.heads, shape.kvHeads, shape.dim);
+  for (const precision of ["exact", "precise", "fast"] as const)
+    test(precision, () => {
+      const error = relativeRms(cache.attend(seq, 0, q, undefined, { precision }), want);
+      expect(error).toBeLessThan(BOUNDS[precision]);
+      // One bound above, so that "fast" that secretly is exact would show.
+      const lossy = precision !== "exact" && /^turbo[1-4]/.test(shape.key);
+      if (lossy) expect(error).toBeGreaterThan(BOUNDS.exact);
+    });
+});
+
+test.each(["precise", "fast"] as const)(
+  "%s: pages, queries at once and the backend do not matter",
+  (precision: Precision) => {
+    for (const [key, value, heads] of [
+      ["turbo4", "turbo3", 2],
+      ["turbo2+qjl", "turbo4", 8],
+    ] as const) {
+      const shape = { dim: 64, kvHeads: 2, heads, tokens: 150, pageTokens: 16, key, value };
+      const q = normals(4 * heads * 64, 5);
+      const options = { precision, window: 100, sinks: 3, sparse: 1e-4 };
+      const attend = (pageTokens: number, backend: "wasm" | "reference") => {
+        const { cache, seq } = fill({ ...shape, pageTokens }, backend);
+        return { all: cache.attend(seq, 0, q, undefined, options), cache, seq };
+      };
+      const { all, cache, seq } = attend(16, "wasm");
+      expect(attend(5, "wasm").all).toEqual(all);
+      expect(attend(48, "reference").all).toEqual(all);
+      const last = cache.attend(seq, 0, q.subarray(3 * heads * 64), undefined, options);
+      expect(last).toEqual(all.slice(3 * heads * 64));
+    }
+  },
+);
+
+test("an unknown precision is refused", () => {
+  const { cache, seq } = fill({ ...base, dim: 64, key: "turbo4", value: "turbo4" }, "wasm");
+  const precision = "quick" as Precision;
+  expect(() => cache.attend(seq, 0, normals(128, 1), undefined, { precision })).toThrow(/"precision"/);
+});
