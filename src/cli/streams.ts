@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { dump, parse } from "npyjs";
 import { FormatError } from "../core/format-error.js";
+import { readSafetensors, tensorToF32 } from "../files/safetensors.js";
 import { writeAtomic } from "../files/write-atomic.js";
 
 /** The bytes of a file, or of standard input for "-". */
@@ -15,8 +16,10 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   return new Uint8Array(Buffer.concat(parts)); // own memory: a Buffer may be a view of a shared pool
 }
 
-/** (n, dim) values from raw f32 or .npy. @throws FormatError when they are not whole vectors, or none. */
+/** (n, dim) values from raw f32, .npy or FILE.safetensors:TENSOR (a lone tensor needs no name). @throws FormatError when they are not whole vectors, or none. */
 export async function readVectors(path: string, dim: number): Promise<Float32Array> {
+  const tensor = /^(.+\.safetensors)(?::(.+))?$/.exec(path);
+  if (tensor) return tensorFloats(tensor[1]!, tensor[2], dim);
   const bytes = await readBytes(path);
   const values = isNpy(bytes) ? npyFloats(bytes, path, dim) : rawFloats(bytes, path, dim);
   if (values.length === 0)
@@ -49,6 +52,24 @@ export async function writeRows(
   await new Promise<void>((resolve, reject) =>
     process.stdout.write(bytes, (error) => (error ? reject(error) : resolve())),
   );
+}
+
+async function tensorFloats(path: string, name: string | undefined, dim: number): Promise<Float32Array> {
+  const { tensors } = await readSafetensors(path);
+  const names = [...tensors.keys()];
+  const chosen = name ?? (names.length === 1 ? names[0]! : undefined);
+  const tensor = chosen === undefined ? undefined : tensors.get(chosen);
+  if (tensor === undefined)
+    throw new FormatError(
+      "BAD_FILE",
+      `${path}: expected ${path}:TENSOR with one of ${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}, got ${name ?? "no name"}`,
+    );
+  if (tensor.data.length === 0 || tensor.shape.at(-1) !== dim)
+    throw new FormatError(
+      "BAD_LENGTH",
+      `${path}:${chosen}: expected a last axis of ${dim}, got shape (${tensor.shape.join(", ")})`,
+    );
+  return tensorToF32(tensor);
 }
 
 const NPY_MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];

@@ -1,10 +1,12 @@
 /** Forks that run: a compiled process, a real ggml where it is installed, and everything that can go wrong with one. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
+import { writeSafetensors } from "../../src/files/safetensors.js";
+import { createCodec } from "../../src/formats/codec.js";
 import { turboquant } from "./run.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -45,6 +47,36 @@ describe.skipIf(!hasCompiler)("examples/fork.c (needs cc)", () => {
     expect(verdict).toMatchObject({ status: 1, verdict: "faulty" });
     expect(verdict.faults[0].id).toBe("quant-truncate");
   });
+});
+
+const hasPython = spawnSync("python3", ["--version"]).status === 0;
+test.skipIf(!hasPython)("examples/fork.py is exact (needs python3)", () => {
+  const fork = `python3 "${join(root, "examples/fork.py")}"`;
+  const { status, stdout } = turboquant(["verify", "--exec", fork, "--format", "ggml/f16", "--json"]);
+  expect([status, JSON.parse(stdout.toString()).verdict]).toEqual([0, "exact"]);
+});
+
+test("an input from safetensors by name; a name that is not there is told", async () => {
+  const path = join(dir, "x.safetensors");
+  const data = Float32Array.from({ length: 4 * 32 }, (_, i) => Math.sin(i));
+  const tensor = { dtype: "F32" as const, shape: [4, 32], data };
+  await writeSafetensors(path, {
+    metadata: {},
+    tensors: new Map([
+      ["a", tensor],
+      ["b", tensor],
+    ]),
+  });
+  const packed = join(dir, "x.bin");
+  writeFileSync(packed, createCodec("ggml/q8_0", { dim: 32 }).encode(data));
+  const judge = (input: string) =>
+    turboquant(["verify", "-f", "ggml/q8_0", "-d", "32", "--input", input, "--packed", packed]);
+  expect(judge(`${path}:b`)).toMatchObject({ status: 0, stderr: "" });
+  for (const wrong of [path, `${path}:c`]) {
+    const { status, stderr } = judge(wrong);
+    expect([status, stderr.trim().split("\n").length]).toEqual([1, 1]);
+    expect(stderr).toContain("one of a, b");
+  }
 });
 
 test.each([
