@@ -1,98 +1,53 @@
 /**
- * Diagnosis of decoded values of a rotating format, brought to the rotated basis: y = scale · c[code]. A direction
- * decides transform, reading of the codes and table; the length decides the norm.
+ * Diagnosis of decoded values of a rotating format, brought to the rotated basis: y = scale · c[code]. Values that are
+ * multiples of the format's levels give codes and scales back, and the search is that of packed bytes; where they are
+ * not, the levels that the groups share are the fork's table.
  */
-import { fromF16, toF16 } from "../core/float.js";
-import { orders } from "./diagnose-packed.js";
-import { cell, generic, lengthOf } from "./evidence.js";
-import { packingFaults, readCodes } from "./layouts.js";
-import { type NormCase, normVerdicts } from "./norms.js";
+import { decodedNorms } from "./decoded-norms.js";
+import { type Order, orders } from "./diagnose-packed.js";
+import { cell, distance, generic, lengthOf } from "./evidence.js";
+import { discoverLevels, type Leveled, readLevels } from "./levels.js";
+import { joined, looseVerdicts, type NormCase, type NormVerdict } from "./norms.js";
+import { type Reading, readings } from "./readings.js";
+import { roughTally } from "./rough-rotation.js";
 import { fittedTables } from "./table-fit.js";
-import { knownTables, type Table } from "./tables.js";
-import { type Transform, transformFaults, trueTransform } from "./transforms.js";
-import { type Fault, pairId, ranked } from "./verdict.js";
+import type { Table } from "./tables.js";
+import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
+import { type Fault, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
-/** How the decoder reads codes: map of code vectors. */
-interface Reading {
+const SAMPLE = 8;
+const SLACK = 1e-5;
+
+/** One basis in which the values may be meant. */
+interface View {
   readonly id: string;
   readonly note: string;
-  map(codes: Uint8Array): Uint8Array;
+  readonly y: readonly Float64Array[];
+  /** The decoder's wrong inverse: the encoder may have used the same. */
+  readonly transform?: Transform;
 }
 
-function readings(wire: Wire): Reading[] {
-  const { bits, group, layout } = wire;
-  const out: Reading[] = [{ id: "", note: "", map: (c) => c }];
-  const bytes = new Uint8Array(4 * Math.max(wire.groupBytes, group + 64));
-  const write = (codes: Uint8Array, map: Int32Array, flip: number, mask: number): void => {
-    bytes.fill(0);
-    for (let i = 0, k = 0; i < group; i++)
-      for (let b = 0; b < bits; b++, k++)
-        if ((((codes[i]! ^ flip) & mask) >> b) & 1) bytes[map[k]! >> 3]! |= 1 << (map[k]! & 7);
-  };
-  for (const p of packingFaults(wire)) {
-    if (p.swapNorm) continue;
-    if (p.groupBytes !== wire.groupBytes) continue;
-    out.push({
-      id: p.id,
-      note: `read: ${p.note}`,
-      map(codes) {
-        const got = new Uint8Array(group);
-        write(codes, layout, 0, 2 ** bits - 1);
-        readCodes(bytes, 0, p.layout, bits, p.flip, got);
-        return p.mask === 2 ** bits - 1 ? got : got.map((c) => c & p.mask);
-      },
-    });
-    if (p.mask === 2 ** bits - 1 && p.flip === 0)
-      out.push({
-        id: p.id,
-        note: `written: ${p.note}`,
-        map(codes) {
-          const got = new Uint8Array(group);
-          write(codes, p.layout, 0, 2 ** bits - 1);
-          readCodes(bytes, 0, layout, bits, 0, got);
-          return got;
-        },
-      });
-  }
-  if (bits > 1) {
-    const half = 2 ** (bits - 1) - 1;
-    out.push({ id: "codebook-truncated", note: `codes read & ${half}`, map: (c) => c.map((k) => k & half) });
-    out.push({ id: "pack-zero", note: "every code is zero", map: (c) => new Uint8Array(c.length) });
-    for (const lost of new Set([wire.groupBytes >> 1, wire.groupBytes >> 2, 16, 8, 4, 2, 1]))
-      out.push({
-        id: "pack-tail-dropped",
-        note: `the last ${lost} bytes of every block are zero`,
-        map(codes) {
-          const got = new Uint8Array(group);
-          write(codes, layout, 0, 2 ** bits - 1);
-          bytes.fill(0, wire.groupBytes - lost);
-          readCodes(bytes, 0, layout, bits, 0, got);
-          return got;
-        },
-      });
-    out.push({
-      id: "pack-tail-dropped",
-      note: "the second half of the codes is zero",
-      map: (c) => c.map((k, i) => (i < c.length / 2 ? k : 0)),
-    });
-  }
-  const probe = Uint8Array.from({ length: group }, (_, i) => (i * 7 + (i >> 3)) % 2 ** bits);
-  return out.filter((r) => r.id === "" || r.map(probe.slice()).some((c, i) => c !== probe[i]));
+interface Search {
+  readonly wire: Wire;
+  readonly all: readonly Order[];
+  readonly transforms: readonly Transform[];
+  readonly reads: readonly Reading[];
+  readonly picked: readonly number[];
+  readonly renormalising: boolean;
+  /** Largest error of a value, in a group's largest. */
+  readonly slack: number;
+  rotated(o: number, t: number, g: number): Float64Array;
 }
 
-const cosine = (y: Float64Array, table: Float64Array, codes: Uint8Array): number => {
-  let yc = 0;
-  let yy = 0;
-  let cc = 0;
-  for (let i = 0; i < y.length; i++) {
-    const c = table[codes[i]!]!;
-    yc += y[i]! * c;
-    yy += y[i]! * y[i]!;
-    cc += c * c;
-  }
-  return yc / Math.sqrt(yy * cc);
-};
+const WRONG_INVERSES = [
+  "rotation-missing",
+  "rotation-unsigned",
+  "rotation-signs-swapped",
+  "rotation-signs-after",
+  "rotation-transposed",
+  "rotation-dense-vs-wht",
+];
 
 /** rotated: the engine's values stay rotated. */
 export function diagnoseDecoded(
@@ -101,356 +56,347 @@ export function diagnoseDecoded(
   x: Float32Array,
   decoded: Float32Array,
 ): Fault[] {
-  const found: Fault[] = [];
-  const limit = wire.name.startsWith("vllm") ? 1 - 3e-4 : 1 - 2e-6;
+  const all = orders(wire, x);
   const transforms = [trueTransform(wire), ...transformFaults(wire)];
-  const groupCount = (x.length / wire.dim) * wire.groups;
-  const raw = Array.from({ length: groupCount }, (_, g) => {
+  const count = all[0]!.groups.count;
+  const raw = Array.from({ length: count }, (_, g) => {
     const y = new Float64Array(wire.group);
     for (let i = 0; i < wire.group; i++) y[i] = decoded[g * wire.group + i] ?? 0;
     return y;
   });
-  const viewOf = (t: Transform | undefined): Float64Array[] =>
+  const renormalising = wire.name.startsWith("vllm");
+  const cache = new Map<string, Float64Array>();
+  const s: Search = {
+    wire,
+    all,
+    transforms,
+    reads: readings(wire),
+    picked: generic(all[0]!.groups, 60),
+    renormalising,
+    slack: renormalising ? 4e-4 : rotated ? 1e-6 : 4e-6,
+    rotated(o, t, g) {
+      const key = `${o}:${t}:${g}`;
+      let z = cache.get(key);
+      if (!z) {
+        z = new Float64Array(wire.group);
+        const { groups } = all[o]!;
+        transforms[t]!.run(groups.x[g]!, groups.norm[g]!, z);
+        cache.set(key, z);
+      }
+      return z;
+    },
+  };
+  if (s.picked.length === 0) return [];
+  const found: Fault[] = [];
+  for (const view of views(wire, rotated, raw, transforms)) {
+    const before = found.length;
+    const read = readLevels(view.y, wire.centroids, (g) => all[0]!.groups.norm[g]!, s.slack);
+    const readable = s.picked.filter((g) => read.codes[g]).length;
+    if (readable > 0.8 * s.picked.length) found.push(...fromCodes(s, view, read));
+    if (!found.slice(before).some((f) => f.explains > 0.9)) found.push(...fromLevels(s, view));
+    if (found.some((f) => f.explains > 0.97 && !f.id.includes("+"))) break;
+  }
+  if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(s, raw));
+  return ranked(found);
+}
+
+function views(
+  wire: Wire,
+  rotated: boolean,
+  raw: readonly Float64Array[],
+  transforms: readonly Transform[],
+): View[] {
+  const through = (t: Transform): Float64Array[] =>
     raw.map((y) => {
       const z = new Float64Array(y.length);
-      if (t) t.run(y, 1, z);
-      else z.set(y);
+      t.run(y, 1, z);
       return z;
     });
-  const views: { id: string; note: string; y: Float64Array[]; transform?: Transform }[] = rotated
-    ? [{ id: "", note: "", y: raw }]
-    : [
-        { id: "", note: "", y: viewOf(trueTransform(wire)) },
-        { id: "test-basis", note: "values are still rotated", y: raw },
-        ...transforms
-          .filter((t) =>
-            [
-              "rotation-unsigned",
-              "rotation-signs-swapped",
-              "rotation-signs-after",
-              "rotation-transposed",
-              "rotation-dense-vs-wht",
-            ].includes(t.id ?? ""),
-          )
-          .map((t) => ({ id: t.id!, note: `un-rotated: ${t.note}`, y: viewOf(t), transform: t })),
-      ];
-  const all = orders(wire, x);
-  const sample = generic(all[0]!.groups, 6);
-  const tables: (Table | undefined)[] = [undefined, ...knownTables(wire).filter((t) => differs(wire, t))];
-  const reads = readings(wire);
-  // Single faults first: pairs only when none of them explains nearly everything.
-  for (const pairs of [false, true]) {
-    if (pairs && found.some((f) => f.id !== "" && f.explains > 0.97)) break;
-    for (const view of views)
-      for (const order of all)
-        for (const transform of transforms) {
-          const both = view.transform && transform.id === view.transform.id;
-          const before = [view.id, order.id ?? "", both ? "" : (transform.id ?? "")].filter((i) => i);
-          if (before.length > (pairs ? 2 : 1)) continue;
-          const zs = sample.map((g) => {
-            const z = new Float64Array(wire.group);
-            transform.run(order.groups.x[g]!, order.groups.norm[g]!, z);
-            return z;
-          });
-          const codes = zs.map((z) => Uint8Array.from(z, (v) => cell(wire.boundaries, v, wire.tieDown)));
-          for (const reading of reads)
-            for (const table of before.length + (reading.id ? 1 : 0) < 2 ? tables : [undefined]) {
-              const ids = [...before, reading.id, table?.id ?? ""].filter((i) => i);
-              if (ids.length > 2 || ids.length > 1 !== pairs) continue;
-              const values = table?.centroids ?? wire.centroids;
-              const least = transform.inexact ? 0.99 : limit;
-              let sum = 0;
-              let ok = true;
-              for (let k = 0; k < sample.length && ok; k++) {
-                const c = cosine(view.y[sample[k]!]!, values, reading.map(codes[k]!));
-                const agrees = Number.isFinite(c) ? Math.abs(c) : 1;
-                sum += agrees;
-                ok = agrees > least - 0.01;
-              }
-              if (!ok || !(sum / sample.length > least)) continue;
-              found.push(
-                ...confirm(
-                  wire,
-                  view.y,
-                  order.groups,
-                  transform,
-                  reading,
-                  values,
-                  ids,
-                  [view.note, order.note, transform.note, reading.note, table?.note ?? ""],
-                  limit,
-                ),
-              );
-            }
-        }
+  const turned = through(trueTransform(wire));
+  if (rotated) {
+    const plain = wire.name.startsWith("llama") ? "test-basis" : "";
+    return [
+      { id: "", note: "", y: raw },
+      { id: plain, note: "values are in the original basis", y: turned },
+    ];
   }
-  if (found.some((f) => f.id !== "" && f.explains > 0.97)) return ranked(found.filter((f) => f.id !== ""));
-  for (const view of views)
-    for (const order of all)
-      for (const transform of transforms) {
-        if (
-          [view.id, order.id, transform.id].filter((i) => i).length > 1 ||
-          transform.inexact ||
-          transform.gain
-        )
-          continue;
-        found.push(
-          ...tableOf(
-            wire,
-            view.y,
-            order.groups,
-            transform,
-            [view.id, order.id ?? "", transform.id ?? ""].filter((i) => i),
-          ),
-        );
+  return [
+    { id: "", note: "", y: turned },
+    { id: "test-basis", note: "values are still rotated", y: raw },
+    ...transforms
+      .filter((t) => WRONG_INVERSES.includes(t.id ?? "") && t.id !== "rotation-missing")
+      .map((t) => ({ id: t.id!, note: `un-rotated: ${t.note}`, y: through(t), transform: t })),
+  ];
+}
+
+/** The format's own levels: codes and scales as if from bytes. */
+function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
+  const found: Fault[] = [];
+  const sample = s.picked.filter((g) => read.codes[g]).slice(0, SAMPLE);
+  for (const pairs of [false, true]) {
+    for (const [o, order] of s.all.entries())
+      for (const [t, transform] of s.transforms.entries()) {
+        const both = view.transform && transform.id === view.transform.id;
+        const before = [view.id, order.id, both ? "" : transform.id].filter((id): id is string => !!id);
+        if (before.length > (pairs ? 2 : 1)) continue;
+        for (const reading of s.reads) {
+          const ids = reading.id ? [...before, reading.id] : before;
+          if (ids.length > 2 || ids.length > 1 !== pairs) continue;
+          let sum = 0;
+          for (const [k, g] of sample.entries()) {
+            const share = agreement(s, reading, s.rotated(o, t, g), read.codes[g]!);
+            sum += share;
+            if (k === 0 && share < 0.86) break;
+          }
+          if (sum / sample.length >= 0.98) found.push(...confirm(s, view, read, o, t, reading, ids));
+        }
       }
-  const named = found.filter((f) => f.id !== "");
-  if (named.some((f) => f.explains > 0.5)) return ranked(named);
-  return ranked([...named, ...otherRotation(wire, all[0]!.groups, views[0]!.y)]);
+    if (found.some((f) => f.explains > 0.97)) break;
+  }
+  if (!found.some((f) => f.explains > 0.9)) {
+    for (const [o, order] of s.all.entries())
+      for (const [t, transform] of s.transforms.entries()) {
+        const ids = [view.id, order.id, transform.id].filter((id) => id);
+        if (ids.length > 1 || transform.gain) continue;
+        found.push(...fitTables(s, view, o, t, read.codes, read.scale));
+      }
+    found.push(...rough(s, view, read));
+  }
+  return found;
+}
+
+/** Share of codes that are what the reading makes of z's cells; next to a boundary either cell will do. */
+function agreement(s: Search, reading: Reading, z: Float64Array, codes: Uint8Array): number {
+  const { boundaries, tieDown } = s.wire;
+  const due = reading.map(Uint8Array.from(z, (v) => cell(boundaries, v, tieDown)));
+  let same = 0;
+  for (let i = 0; i < codes.length; i++)
+    if (due[i] === codes[i] || (!reading.id && distance(boundaries, z[i]!, codes[i]!) < SLACK)) same++;
+  return same / codes.length;
 }
 
 function confirm(
-  wire: Wire,
-  y: readonly Float64Array[],
-  groups: ReturnType<typeof orders>[number]["groups"],
-  transform: Transform,
+  s: Search,
+  view: View,
+  read: Leveled,
+  o: number,
+  t: number,
   reading: Reading,
-  table: Float64Array,
   ids: readonly string[],
-  notes: readonly string[],
-  limit: number,
 ): Fault[] {
-  const fits = new Uint8Array(groups.count);
+  const { wire } = s;
+  const { groups } = s.all[o]!;
+  const transform = s.transforms[t]!;
   const cases: NormCase[] = [];
-  const index: number[] = [];
+  let fitting = 0;
+  let counted = 0;
   for (let g = 0; g < groups.count; g++) {
-    const z = new Float64Array(wire.group);
-    transform.run(groups.x[g]!, groups.norm[g]!, z);
-    const codes = Uint8Array.from(z, (v) => cell(wire.boundaries, v, wire.tieDown));
-    const read = reading.map(codes);
-    const length = Math.sqrt(y[g]!.reduce((sum, v) => sum + v * v, 0));
-    const c = lengthOf(table, read);
-    if (!(groups.norm[g]! > 1e-9) || !Number.isFinite(length) || length === 0 || c === 0) {
-      fits[g] = 1;
-      continue;
-    }
-    const agrees = cosine(y[g]!, table, read);
-    if (!(Math.abs(agrees) > limit)) continue;
-    fits[g] = 1;
-    let inner = 0;
-    for (let i = 0; i < z.length; i++) inner += (z[i]! / (transform.gain ?? 1)) * wire.centroids[codes[i]!]!;
-    index.push(g);
-    cases.push({
-      norm: groups.norm[g]!,
-      chosen: wire.name.startsWith("vllm") ? c : lengthOf(wire.centroids, codes),
-      inner,
-      stored: (Math.sign(agrees) * length) / c,
-      x: groups.x[g]!,
-    });
+    if (read.silent[g] || !(groups.norm[g]! > 1e-9)) continue;
+    counted++;
+    const codes = read.codes[g];
+    if (!codes) continue;
+    const z = s.rotated(o, t, g);
+    const own = Uint8Array.from(z, (v) => cell(wire.boundaries, v, wire.tieDown));
+    const due = reading.map(own.slice());
+    let off = 0;
+    for (let i = 0; i < codes.length; i++) if (due[i] !== codes[i] && !edge(wire, z[i]!)) off++;
+    if (off > 0) continue;
+    fitting++;
+    cases.push(normCase(s, groups, g, z, own, codes, read.scale[g]!));
   }
-  const share = fits.reduce((a, b) => a + b, 0) / groups.count;
-  const out: Fault[] = [];
-  const name = (more: readonly string[], explains: number, note: string): void => {
-    const id = pairId([...ids, ...more]);
-    if (ids.length + more.length === 0 || id.split("+").length > 2) return;
-    out.push({
-      id,
-      explains,
-      evidence: `${Math.round(explains * groups.count)} of ${groups.count} groups: ${[...notes, note].filter((n) => n).join("; ")}`,
-    });
+  const share = fitting / Math.max(1, counted);
+  const notes = [view.note, s.all[o]!.note, transform.note, reading.note];
+  const rules = decodedNorms(wire, cases, s.renormalising).slice(0, 2);
+  return named(ids, transform, wire, share, rules, notes, groups.count);
+}
+
+/** Within rounding of a boundary: whatever a reading makes of it. */
+const edge = (wire: Wire, z: number): boolean => wire.boundaries.some((b) => Math.abs(z - b) < 4e-6);
+
+function normCase(
+  s: Search,
+  groups: Order["groups"],
+  g: number,
+  z: Float64Array,
+  own: Uint8Array,
+  codes: Uint8Array,
+  scale: number,
+): NormCase {
+  const { centroids } = s.wire;
+  let inner = 0;
+  let size = 0;
+  for (let i = 0; i < z.length; i++) {
+    inner += z[i]! * centroids[own[i]!]!;
+    size += z[i]! ** 2;
+  }
+  return {
+    norm: groups.norm[g]!,
+    chosen: lengthOf(centroids, own),
+    inner: inner / Math.sqrt(size || 1),
+    stored: s.renormalising ? scale * lengthOf(centroids, codes) : scale,
+    x: groups.x[g]!,
   };
-  const vllm = wire.name.startsWith("vllm");
-  for (const rule of decodedNorms(wire, cases, vllm).slice(0, 2))
-    name(rule.id ? rule.id.split("+") : [], share * rule.share, rule.note);
-  return out;
 }
 
-/** Rules of the encoder, and what a decoder can do to a good norm. Values of stored are scale itself, no half. */
-function decodedNorms(
-  wire: Wire,
-  cases: readonly NormCase[],
-  vllm: boolean,
-): { id?: string; note: string; share: number }[] {
-  const due = (c: NormCase): number =>
-    vllm
-      ? c.norm / c.chosen
-      : wire.rule === "raw"
-        ? c.norm
-        : wire.rule === "unbiased"
-          ? Math.max(c.norm / c.inner, c.norm / c.chosen)
-          : c.norm / c.chosen;
-  const half = (v: number): number => (wire.normBytes === 4 ? v : fromF16(toF16(v)));
-  const decoderRules: { id: string; note: string; value: (c: NormCase) => number }[] = [
-    { id: "norm-ignored", note: "the decoder never applies the norm", value: () => 1 },
-    { id: "norm-ignored", note: "the decoder only normalises", value: (c) => 1 / c.chosen },
-    { id: "norm-squared", note: "the norm applied twice", value: (c) => half(due(c)) ** 2 },
-    { id: "scale-rule", note: "the norm divided out", value: (c) => 1 / half(due(c)) },
-    { id: "rotation-scale", note: "values √d too large", value: (c) => half(due(c)) * Math.sqrt(wire.group) },
-    { id: "rotation-scale", note: "values √d too small", value: (c) => half(due(c)) / Math.sqrt(wire.group) },
-    {
-      id: "norm-squared",
-      note: "‖x‖² in place of ‖x‖",
-      value: (c) => (vllm ? c.norm ** 2 / c.chosen : c.norm ** 2),
-    },
-    {
-      id: "endian-norm",
-      note: "bytes of the norm exchanged",
-      value: (c) => {
-        const h = toF16(due(c));
-        return fromF16(((h & 255) << 8) | (h >> 8));
-      },
-    },
-  ];
-  const out: { id?: string; note: string; share: number }[] = [];
-  const count = Math.max(1, cases.length);
-  for (const r of decoderRules) {
-    const share =
-      cases.filter((c) => Math.abs(c.stored - r.value(c)) <= 2e-4 * Math.abs(c.stored)).length / count;
-    if (share > 0.6) out.push({ id: r.id, note: r.note, share });
-  }
-  if (vllm) {
-    const share = cases.filter((c) => Math.abs(c.stored - due(c)) <= 1.5e-3 * due(c)).length / count;
-    if (share > 0.5) out.push({ note: "", share });
-    const raw = cases.filter((c) => Math.abs(c.stored - c.norm) <= 1.5e-3 * c.norm).length / count;
-    if (raw > 0.5)
-      out.push({
-        id: "norm-raw",
-        note: "the decoder does not renormalise the centroids",
-        share: raw - 0.005,
-      });
-    return out.sort((a, b) => b.share - a.share);
-  }
-  // The scale read off the values is an f32 near the stored half.
-  const snapped = cases.map((c) => ({
-    ...c,
-    stored: wire.normBytes === 4 ? c.stored : fromF16(toF16(c.stored)),
-  }));
-  for (const r of normVerdicts(wire.rule, snapped, wire.normBytes === 4))
-    out.push({ ...(r.id ? { id: r.id } : {}), note: r.note, share: r.share });
-  return out.sort((a, b) => b.share - 0.03 * (b.id ? 1 : 0) - (a.share - 0.03 * (a.id ? 1 : 0)));
-}
-
-/** Groups in which every level occurs tell codes (by rank) and levels; then boundaries and table as from bytes. */
-function tableOf(
-  wire: Wire,
-  y: readonly Float64Array[],
-  groups: ReturnType<typeof orders>[number]["groups"],
+/** One fault for every rule that fits, under every name of the transform. */
+function named(
+  ids: readonly string[],
   transform: Transform,
-  before: readonly string[],
+  wire: Wire,
+  share: number,
+  rules: readonly NormVerdict[],
+  notes: readonly string[],
+  count: number,
 ): Fault[] {
-  const levels = 2 ** wire.bits;
-  const zs: number[] = [];
-  const codes: number[] = [];
-  const shape = new Float64Array(levels);
-  let used = 0;
-  const lengths: { g: number; scale: number }[] = [];
-  for (const g of generic(groups, 60)) {
-    const distinct = [...new Set(Array.from(y[g]!, (v) => Number(v.toPrecision(6))))].sort((a, b) => a - b);
-    const merged: number[] = [];
-    for (const v of distinct)
-      if (merged.length === 0 || Math.abs(v - merged.at(-1)!) > 2e-4 * Math.abs(v)) merged.push(v);
-    if (merged.length !== levels) continue;
-    const z = new Float64Array(wire.group);
-    transform.run(groups.x[g]!, groups.norm[g]!, z);
-    const size = Math.sqrt(merged.reduce((s, v) => s + v * v, 0));
-    merged.forEach((v, k) => {
-      shape[k]! += v / size;
-    });
-    for (let i = 0; i < z.length; i++) {
-      let best = 0;
-      for (let k = 1; k < levels; k++)
-        if (Math.abs(y[g]![i]! - merged[k]!) < Math.abs(y[g]![i]! - merged[best]!)) best = k;
-      zs.push(z[i]!);
-      codes.push(best);
-    }
-    lengths.push({ g, scale: size });
-    used++;
-  }
-  if (used < 2) return [];
-  for (let k = 0; k < levels; k++) shape[k]! /= used;
-  const direction = (c: Float64Array): Float64Array => {
-    const size = Math.sqrt(c.reduce((s, v) => s + v * v, 0));
-    return c.map((v) => v / size);
-  };
-  const same = (c: Float64Array): number =>
-    direction(c).reduce((worst, v, k) => Math.max(worst, Math.abs(v - shape[k]!)), 0);
-  const candidates = fittedTables(wire, zs, codes);
-  const boundaryOwn = wire.boundaries.every((b) => {
-    let below = Number.NEGATIVE_INFINITY;
-    let above = Number.POSITIVE_INFINITY;
-    const k = wire.boundaries.indexOf(b);
-    for (let i = 0; i < zs.length; i++) {
-      if (codes[i]! <= k) below = Math.max(below, zs[i]!);
-      else above = Math.min(above, zs[i]!);
-    }
-    return below <= b + 2e-5 && above >= b - 2e-5;
-  });
   const out: Fault[] = [];
-  const push = (id: string, explains: number, note: string): void => {
-    const full = pairId([...before, id]);
-    if (full.split("+").length <= 2)
-      out.push({ id: full, explains, evidence: `${used} groups with every level: ${note}` });
-  };
-  if (boundaryOwn) {
-    const lopsided = shape.some((v, k) => Math.abs(v + shape[levels - 1 - k]!) > 2e-3);
-    const gaps = shape.slice(1).map((v, k) => v - shape[k]!);
-    const even = gaps.every((v) => Math.abs(v - gaps[0]!) < 2e-3);
-    // Cells are right; the decoder's levels are not.
-    if (same(wire.centroids) > 2e-3)
-      push(
-        lopsided ? "codebook-order" : even ? "codebook-uniform" : "codebook-mismatch",
-        0.9,
-        "the decoder's levels are another table's",
-      );
-    else {
-      let ratio = 0;
-      for (const { g, scale } of lengths) {
-        const c = Uint8Array.from(y[g]!, (v) => nearestLevel(shape, v / scale));
-        const due =
-          groups.norm[g]! /
-          (wire.rule === "norm-matching" || wire.name.startsWith("vllm") ? lengthOf(wire.centroids, c) : 1);
-        const own = Math.sqrt(wire.centroids.reduce((s, v) => s + v * v, 0));
-        ratio += scale / own / due / lengths.length;
-      }
-      if (Math.abs(ratio - 1) > 0.01)
-        push("codebook-sigma", 0.85, `levels ${ratio.toFixed(4)} times too large`);
+  for (const rule of rules)
+    for (const [i, name] of namesOf(transform, wire, false).entries()) {
+      const all = ids.map((id) => (id === transform.id && name ? name : id));
+      const id = joined(all, rule.id);
+      if ((all.length === 0 && !rule.id) || id.split("+").length > 2) continue;
+      const explains = share * rule.share - 0.01 * i;
+      out.push({
+        id,
+        explains,
+        evidence: `${Math.round(explains * count)} of ${count} groups: ${[...notes, rule.note].filter((n) => n).join("; ")}`,
+      });
     }
-    return out;
-  }
-  for (const t of candidates)
-    if (t.id !== "codebook-order" || before.length === 0)
-      push(t.id, same(t.centroids) < 4e-3 ? 0.97 : 0.8, t.note);
   return out;
 }
 
-const nearestLevel = (levels: Float64Array, v: number): number => {
-  let best = 0;
-  for (let k = 1; k < levels.length; k++)
-    if (Math.abs(v - levels[k]!) < Math.abs(v - levels[best]!)) best = k;
-  return best;
-};
+/** Levels of nobody's that the groups share. */
+function fromLevels(s: Search, view: View): Fault[] {
+  const { wire, all } = s;
+  const most = 2 ** wire.bits;
+  const found = discoverLevels(view.y, all[0]!.groups.norm, s.picked, most, s.slack);
+  if (!found) return [];
+  // Codes count from the middle: levels that nobody used are the outer ones.
+  const negative = found.levels.filter((v) => v < 0).length;
+  const shift = Math.max(0, Math.min(most - found.levels.length, most / 2 - negative));
+  const levels = new Float64Array(most).fill(Number.NaN);
+  found.levels.forEach((v, k) => {
+    levels[k + shift] = v;
+  });
+  const codes = found.codes.map((c) => c?.map((k) => k + shift));
+  const out: Fault[] = [];
+  for (const [o, order] of all.entries())
+    for (const [t, transform] of s.transforms.entries()) {
+      if ([view.id, order.id, transform.id].filter((id) => id).length > 1 || transform.gain) continue;
+      out.push(...fitTables(s, view, o, t, codes, found.scale, levels));
+    }
+  return out;
+}
 
-/** A known table that is another one than the format's, not its neighbour in the last digits. */
-const differs = (wire: Wire, t: Table): boolean =>
-  t.centroids.some(
-    (c, i) =>
-      Math.abs(c - wire.centroids[i]!) >
-      (wire.name.startsWith("vllm") ? 0.03 : 4e-3) * Math.abs(wire.centroids[i]!),
-  );
+function fitTables(
+  s: Search,
+  view: View,
+  o: number,
+  t: number,
+  codes: readonly (Uint8Array | undefined)[],
+  scale: Float64Array,
+  levels?: Float64Array,
+): Fault[] {
+  const { wire } = s;
+  const { groups } = s.all[o]!;
+  const transform = s.transforms[t]!;
+  const usable = s.picked.filter((g) => codes[g]);
+  const zs: number[] = [];
+  const ks: number[] = [];
+  const gather = (list: readonly number[]): void => {
+    for (const g of list) {
+      const z = s.rotated(o, t, g);
+      for (let i = 0; i < z.length; i++) {
+        zs.push(z[i]!);
+        ks.push(codes[g]![i]!);
+      }
+    }
+  };
+  gather(usable.slice(0, 4));
+  if (usable.length < 2 || fittedTables(wire, zs, ks, levels ? { levels } : {}).length === 0) return [];
+  gather(usable.slice(4));
+  const tables = fittedTables(wire, zs, ks, levels ? { levels } : {}).slice(0, 6);
+  const ids = [view.id, s.all[o]!.id, transform.id].filter((id): id is string => !!id);
+  const out: Fault[] = [];
+  for (const [rank, table] of tables.entries()) {
+    if (!levels && wire.boundaries.every((b, i) => Math.abs(b - table.boundaries[i]!) < 1e-4)) continue;
+    const unit = levels ? unitOf(table, levels) : 1;
+    const cases = usable.map((g) => {
+      const z = s.rotated(o, t, g);
+      const own = s.wire.centroids;
+      const k = codes[g]!;
+      let inner = 0;
+      for (let i = 0; i < z.length; i++) inner += z[i]! * table.centroids[k[i]!]!;
+      const length = lengthOf(table.centroids, k);
+      const stored = scale[g]! * unit;
+      return {
+        norm: groups.norm[g]!,
+        chosen: length,
+        inner,
+        stored: s.renormalising ? stored * (levels ? length : lengthOf(own, k)) : stored,
+        x: groups.x[g]!,
+      };
+    });
+    const loose = table.estimate !== undefined && !s.renormalising;
+    const rules = loose
+      ? looseVerdicts(wire.rule, cases, wire.normBytes === 4, wire.group)
+      : decodedNorms(wire, cases, s.renormalising);
+    for (const rule of rules.slice(0, 2)) {
+      const id = joined([...ids, table.id], rule.id);
+      if (id.split("+").length > 2) continue;
+      const explains = 0.98 * rule.share - 0.001 * rank;
+      out.push({
+        id,
+        explains,
+        evidence: `${usable.length} groups with shared levels: ${[view.note, s.all[o]!.note, transform.note, table.note, rule.note].filter((n) => n).join("; ")}`,
+      });
+    }
+  }
+  return out;
+}
+
+/** The factor between a table and the levels found. */
+function unitOf(table: Table, levels: Float64Array): number {
+  let tl = 0;
+  let tt = 0;
+  levels.forEach((v, k) => {
+    if (Number.isNaN(v)) return;
+    tl += v * table.centroids[k]!;
+    tt += table.centroids[k]! ** 2;
+  });
+  return tt > 0 && tl > 0 ? tl / tt : 1;
+}
+
+function rough(s: Search, view: View, read: Leveled): Fault[] {
+  const out: Fault[] = [];
+  for (const [o, order] of s.all.entries()) {
+    const tally = roughTally();
+    const cases: NormCase[] = [];
+    for (const g of s.picked) {
+      const codes = read.codes[g];
+      if (!codes) continue;
+      const z = s.rotated(o, 0, g);
+      if (!tally.add(s.wire, z, codes) && tally.groups === 1) break;
+      cases.push(normCase(s, order.groups, g, z, codes, codes, read.scale[g]!));
+    }
+    const share = tally.share();
+    if (share === 0) continue;
+    const ids = [view.id, order.id, "rotation-f16"].filter((id): id is string => !!id);
+    const rules = decodedNorms(s.wire, cases, s.renormalising).slice(0, 2);
+    out.push(
+      ...named(ids, s.transforms[0]!, s.wire, share, rules, [view.note, tally.evidence()], s.picked.length),
+    );
+  }
+  return out;
+}
 
 /** Lengths are right, directions have nothing to do with what is due. */
-function otherRotation(
-  wire: Wire,
-  groups: ReturnType<typeof orders>[number]["groups"],
-  y: readonly Float64Array[],
-): Fault[] {
+function otherRotation(s: Search, y: readonly Float64Array[]): Fault[] {
+  const { wire } = s;
+  const { groups } = s.all[0]!;
   let right = 0;
   let lost = 0;
-  let counted = 0;
-  const t = trueTransform(wire);
-  for (const g of generic(groups, 60)) {
-    const z = new Float64Array(wire.group);
-    t.run(groups.x[g]!, groups.norm[g]!, z);
+  for (const g of s.picked) {
+    const z = s.rotated(0, 0, g);
     let dot = 0;
     let size = 0;
     for (let i = 0; i < z.length; i++) {
@@ -458,17 +404,12 @@ function otherRotation(
       size += y[g]![i]! ** 2;
     }
     const length = Math.sqrt(size);
-    const ratio = length / groups.norm[g]!;
-    if (
-      wire.rule === "norm-matching" || wire.name.startsWith("vllm")
-        ? Math.abs(ratio - 1) < 2e-3
-        : Math.abs(ratio - 1) < 0.25
-    )
-      right++;
+    const slack = wire.rule === "norm-matching" || s.renormalising ? 2e-3 : 0.25;
+    if (Math.abs(length / groups.norm[g]! - 1) < slack) right++;
     if (Math.abs(dot / length) < 0.6) lost++;
-    counted++;
   }
-  if (counted === 0 || right < 0.9 * counted || lost < 0.9 * counted) return [];
+  const counted = s.picked.length;
+  if (right < 0.9 * counted || lost < 0.9 * counted) return [];
   return [
     {
       id: "rotation-unknown",

@@ -16,9 +16,11 @@ import {
   transformed,
 } from "./evidence.js";
 import { type Packing, packingFaults, readCodes } from "./layouts.js";
-import { joined, type NormCase, normVerdicts } from "./norms.js";
-import { fittedTables } from "./table-fit.js";
-import { type Transform, transformFaults, trueTransform } from "./transforms.js";
+import { joined, looseVerdicts, type NormCase, normVerdicts, sized } from "./norms.js";
+import { roughTally } from "./rough-rotation.js";
+import { fittedTables, type NormEvidence } from "./table-fit.js";
+import type { Table } from "./tables.js";
+import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
 import { type Fault, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
@@ -76,9 +78,10 @@ export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array):
   const picked = generic(all[0]!.groups, 40);
   if (picked.length === 0) return [];
   const survivors = codeCandidates(wire, all, packings, transforms, packed, picked);
-  for (const s of survivors) found.push(...withNorms(wire, s, packed, wire.boundaries, wire.centroids, []));
+  for (const s of survivors) found.push(...withNorms(wire, s, packed));
   if (!found.some((f) => f.explains > 0.9 && !f.id.includes("+")))
     found.push(...tableCandidates(wire, all, packings, transforms, packed));
+  if (!found.some((f) => f.explains > 0.9)) found.push(...roughRotation(wire, all, packings, packed));
   if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(wire, all[0]!, packed, packings));
   return ranked(found.filter((f) => f.id !== ""));
 }
@@ -123,7 +126,7 @@ function codeCandidates(
       transforms.forEach((transform, t) => {
         const faults = (packing.id ? 1 : 0) + (order.id ? 1 : 0) + (transform.id ? 1 : 0);
         if (faults > 2) return;
-        const least = transform.inexact ? 0.85 : packing.mask === top ? 0.98 : 0.99;
+        const least = packing.mask === top ? 0.98 : 0.99;
         let sum = 0;
         for (const [k, g] of sample.entries()) {
           // With the order changed, the stored group g is that of another input; the sample's inputs are where they are.
@@ -149,16 +152,12 @@ function codeCandidates(
 }
 
 /** How much of everything a stage explains with each norm rule. */
-function withNorms(
-  wire: Wire,
-  s: Stage,
-  packed: Uint8Array,
-  boundaries: Float64Array,
-  centroids: Float64Array,
-  more: readonly string[],
-  note = "",
-  relabel?: Uint8Array,
-): Fault[] {
+function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table): Fault[] {
+  const { boundaries, centroids, relabel, estimate } = {
+    relabel: undefined,
+    estimate: undefined,
+    ...(table ?? wire),
+  };
   const top = 2 ** wire.bits - 1;
   const { groups } = s.order;
   const z = transformed(groups, s.transform);
@@ -183,7 +182,7 @@ function withNorms(
       const k = relabel ? relabel[level]! : level;
       full[i] = k;
       const near =
-        s.transform.id || more.length > 0 || s.packing.id || s.order.id
+        s.transform.id || table || s.packing.id || s.order.id
           ? SLACK * Math.max(1, s.transform.gain ?? 1)
           : 1e-6 + NOISE;
       if ((k & s.packing.mask) === codes[i]!) good++;
@@ -207,11 +206,17 @@ function withNorms(
     cases.push(make(full));
     if (s.packing.mask !== top) masked.push(make(codes));
   }
-  const ids = [s.order.id, s.packing.id, s.transform.id, ...more].filter((id): id is string => !!id);
-  const notes = [note, s.order.note, s.packing.note, s.transform.note].filter((n) => n).join("; ");
+  const notes = [table?.note ?? "", s.order.note, s.packing.note, s.transform.note]
+    .filter((n) => n)
+    .join("; ");
   const out: Fault[] = [];
-  const score = (list: readonly NormCase[], names: readonly string[]): void => {
-    for (const rule of normVerdicts(wire.rule, list, wire.normBytes === 4).slice(0, 3)) {
+  const wide = wire.normBytes === 4;
+  const score = (list: readonly NormCase[], names: readonly string[], less = 0): void => {
+    const rules =
+      estimate === "shape"
+        ? looseVerdicts(wire.rule, list, wide, wire.group)
+        : normVerdicts(wire.rule, estimate ? sized(wire.rule, list) : list, wide, wire.group);
+    for (const rule of rules.slice(0, 3)) {
       const id = joined(names, rule.id);
       if (names.length === 0 && !rule.id) continue;
       if (id.split("+").length > 2) continue;
@@ -219,17 +224,70 @@ function withNorms(
       for (let g = 0; g < groups.count; g++) both += codesFit[g]! & rule.fits[g]!;
       out.push({
         id,
-        explains: both / groups.count,
+        explains: both / groups.count - less,
         evidence: `${both} of ${groups.count} groups: ${[notes, rule.note].filter((n) => n).join("; ")}`,
       });
     }
   };
-  score(cases, ids);
-  if (masked.length > 0 && s.packing.id === "pack-plane-missing")
-    score(
-      masked,
-      ids.map((id) => (id === "pack-plane-missing" ? "codebook-truncated" : id)),
-    );
+  const others = [s.order.id, s.packing.id, table?.id];
+  for (const [i, turn] of namesOf(s.transform, wire, wire.rule !== "raw").entries()) {
+    const ids = [...others, turn].filter((id): id is string => !!id);
+    score(cases, ids, 0.01 * i);
+    if (masked.length > 0 && s.packing.id === "pack-plane-missing")
+      score(
+        masked,
+        ids.map((id) => (id === "pack-plane-missing" ? "codebook-truncated" : id)),
+        -0.01,
+      );
+  }
+  return out;
+}
+
+/** Groups whose codes differ only next to boundaries, to both sides: the right rotation, in too few digits. */
+function roughRotation(
+  wire: Wire,
+  all: readonly Order[],
+  packings: readonly Packing[],
+  packed: Uint8Array,
+): Fault[] {
+  const out: Fault[] = [];
+  const turn = trueTransform(wire);
+  const z = new Float64Array(wire.group);
+  for (const order of all)
+    for (const packing of packings) {
+      if (packing.mask !== 2 ** wire.bits - 1 || (order.id && packing.id)) continue;
+      const cases: NormCase[] = [];
+      const tally = roughTally();
+      for (const g of generic(order.groups, 80)) {
+        turn.run(order.groups.x[g]!, order.groups.norm[g]!, z);
+        const codes = codesAt({ packing }, wire, packed, g);
+        if (!tally.add(wire, z, codes) && tally.groups === 1) break;
+        let inner = 0;
+        for (let i = 0; i < z.length; i++) inner += z[i]! * wire.centroids[codes[i]!]!;
+        cases.push({
+          norm: order.groups.norm[g]!,
+          chosen: lengthOf(wire.centroids, codes),
+          inner,
+          stored: readNorm(wire, packed, g * packing.groupBytes + packing.normAt[0]!, packing.swapNorm),
+          x: order.groups.x[g]!,
+        });
+      }
+      const share = tally.share();
+      if (share === 0) continue;
+      const ids = [order.id, packing.id, "rotation-f16"].filter((id): id is string => !!id);
+      for (const rule of normVerdicts(wire.rule, cases, wire.normBytes === 4, wire.group).slice(0, 2)) {
+        const id = joined(ids, rule.id);
+        if (id.split("+").length <= 2)
+          out.push({
+            id,
+            explains: share * rule.share,
+            evidence: `${tally.evidence()}${[order.note, packing.note, rule.note]
+              .filter((n) => n)
+              .map((n) => `; ${n}`)
+              .join("")}`,
+          });
+      }
+    }
   return out;
 }
 
@@ -246,7 +304,7 @@ function tableCandidates(
     for (const packing of packings) {
       if (packing.mask !== 2 ** wire.bits - 1) continue;
       for (const transform of transforms) {
-        if (transform.inexact || (transform.gain && transform.gain !== 1)) continue;
+        if (transform.gain) continue;
         if ((order.id ? 1 : 0) + (packing.id ? 1 : 0) + (transform.id ? 1 : 0) > 1) continue;
         const stage = { order, packing, transform };
         const z: number[] = [];
@@ -263,9 +321,10 @@ function tableCandidates(
         gather(few);
         if (fittedTables(wire, z, codes).length === 0) continue;
         gather(picked.slice(6));
-        for (const t of fittedTables(wire, z, codes, (c) => normEvidence(wire, stage, packed, picked, c))) {
+        const norms: NormEvidence = (use) => normEvidence(wire, stage, packed, picked, use);
+        for (const t of fittedTables(wire, z, codes, { norms }).slice(0, 40)) {
           if (t.id === "codebook-order" && packing.id) continue; // a permutation of bits is no order of levels
-          out.push(...withNorms(wire, stage, packed, t.boundaries, t.centroids, [t.id], t.note, t.relabel));
+          out.push(...withNorms(wire, stage, packed, t));
         }
       }
     }

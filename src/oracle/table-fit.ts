@@ -1,46 +1,75 @@
-/** Tables read off the evidence: codes as a step function of z give the boundaries, norms give the centroids. */
+/** Tables read off the evidence: codes as a step function of z give the boundaries; levels, where they show, the rest. */
 import { type Brackets, matchingTables, type Table } from "./tables.js";
 import type { Wire } from "./wire.js";
 
-type NormEvidence = (use: (counts: Float64Array, ratio: number) => void) => void;
+export type NormEvidence = (use: (counts: Float64Array, ratio: number) => void) => void;
 
-/** Tables under which `codes` are the cells of `z`; none when codes are no step function of z. */
+/** Rounding leaves cells that overlap by no more than this. */
+const OVERLAP = 4e-6;
+
+interface Cell {
+  readonly code: number;
+  readonly low: number;
+  readonly high: number;
+  readonly count: number;
+}
+
+/** Cells in the order of z; undefined when the codes are no step function of z. */
+export function cellsOf(z: readonly number[], codes: readonly number[], most: number): Cell[] | undefined {
+  const low = new Float64Array(most).fill(Number.POSITIVE_INFINITY);
+  const high = new Float64Array(most).fill(Number.NEGATIVE_INFINITY);
+  const count = new Float64Array(most);
+  for (let i = 0; i < z.length; i++) {
+    const k = codes[i]!;
+    count[k]!++;
+    if (z[i]! < low[k]!) low[k] = z[i]!;
+    if (z[i]! > high[k]!) high[k] = z[i]!;
+  }
+  const cells: Cell[] = [];
+  for (let k = 0; k < most; k++)
+    if (count[k]! > 0) cells.push({ code: k, low: low[k]!, high: high[k]!, count: count[k]! });
+  cells.sort((a, b) => a.low + a.high - b.low - b.high);
+  for (let i = 1; i < cells.length; i++) if (cells[i - 1]!.high > cells[i]!.low + OVERLAP) return undefined;
+  return cells;
+}
+
+/**
+ * Tables under which `codes` are the cells of `z`; none when codes are no step function of z. levels: of every code, in
+ * any unit, where the evidence shows them (NaN: not seen).
+ */
 export function fittedTables(
   wire: Wire,
   z: readonly number[],
   codes: readonly number[],
-  norms?: NormEvidence,
+  more: { readonly norms?: NormEvidence; readonly levels?: Float64Array } = {},
 ): Table[] {
-  const levels = 2 ** wire.bits;
-  const order = Array.from(z.keys()).sort((a, b) => z[a]! - z[b]!);
-  const runs: { code: number; from: number; to: number; count: number }[] = [];
-  for (const i of order) {
-    const last = runs.at(-1);
-    if (last && (last.code === codes[i] || z[i]! - last.to < 1e-12)) {
-      if (last.code === codes[i]) {
-        last.to = z[i]!;
-        last.count++;
-      }
-    } else runs.push({ code: codes[i]!, from: z[i]!, to: z[i]!, count: 1 });
-    if (runs.length > 3 * levels + 8) return [];
+  const count = 2 ** wire.bits;
+  const cells = cellsOf(z, codes, count);
+  if (!cells || cells.length < 2) return [];
+  const rising = cells.every((c, i) => i === 0 || c.code > cells[i - 1]!.code);
+  if (!rising) return permuted(wire, cells);
+  const brackets: Brackets = { low: new Float64Array(count - 1), high: new Float64Array(count - 1) };
+  for (let b = 0; b < count - 1; b++) {
+    const below = cells.filter((c) => c.code <= b).at(-1);
+    const above = cells.find((c) => c.code > b);
+    const [low, high] = [below ? below.high : -1e9, above ? above.low : 1e9];
+    brackets.low[b] = Math.min(low, high);
+    brackets.high[b] = Math.max(low, high);
   }
-  if (runs.length < 2 && z.length > 0 && wire.bits > 1) return [];
-  const used = new Set(codes);
-  const monotone = runs.every((r, i) => i === 0 || r.code > runs[i - 1]!.code);
-  if (!monotone) return permuted(wire, runs);
-  if (used.size <= levels / 2 && wire.bits > 1) return truncated(wire, runs);
-  const brackets: Brackets = { low: new Float64Array(levels - 1), high: new Float64Array(levels - 1) };
-  for (let b = 0; b < levels - 1; b++) {
-    const below = runs.filter((r) => r.code <= b).at(-1);
-    const above = runs.find((r) => r.code > b);
-    brackets.low[b] = below ? below.to : -1e9;
-    brackets.high[b] = above ? above.from : 1e9;
-  }
-  const found = matchingTables(wire, brackets);
-  if (!norms) return found.length > 0 ? found : [fitted(wire, brackets, undefined)];
-  const fit = centroidsFrom(wire, norms);
+  const { levels } = more;
+  const found = matchingTables(wire, brackets, levels);
+  const spaced = levels && evenly(levels);
+  if (spaced && cells.length > 2)
+    return [
+      ...found.filter((t) => t.id === "codebook-uniform"),
+      { ...fitted(wire, brackets, levels), id: "codebook-uniform", note: "levels at equal distances" },
+    ].slice(0, 1);
+  const odd = oddity(wire, cells, brackets, levels);
+  if (odd) return [{ ...fitted(wire, brackets, levels), ...odd }];
+  const fit = more.norms ? centroidsFrom(wire, more.norms) : undefined;
+  if (levels) return found.length > 0 ? found : [fitted(wire, brackets, levels)];
   if (wire.rule === "norm-matching" && fit) {
-    const agree = found.filter((t) => sameLengths(t.centroids, fit, 0.03));
+    const agree = found.filter((t) => sameLengths(t.centroids, fit, 0.05));
     const own = fitted(wire, brackets, fit);
     return agree.length > 0 ? agree : [...(found[0] ? [{ ...found[0], centroids: fit }] : [own]), ...found];
   }
@@ -48,7 +77,59 @@ export function fittedTables(
 }
 
 const sameLengths = (a: Float64Array, b: Float64Array, slack: number): boolean =>
-  a.every((v, i) => Math.abs(Math.abs(v) - Math.abs(b[i]!)) <= slack * Math.abs(v) + 0.002);
+  a.every((v, i) => Math.abs(Math.abs(v) - Math.abs(b[i]!)) <= slack * Math.abs(v) + 0.004);
+
+/** Neighbours all the same distance apart; three or more of them. */
+function evenly(levels: Float64Array): boolean {
+  const gaps: number[] = [];
+  for (let k = 1; k < levels.length; k++)
+    if (!Number.isNaN(levels[k]!) && !Number.isNaN(levels[k - 1]!)) gaps.push(levels[k]! - levels[k - 1]!);
+  const mean = gaps.reduce((a, b) => a + b, 0) / gaps.length;
+  return gaps.length > 2 && gaps.every((v) => Math.abs(v - mean) < 4e-3 * mean);
+}
+
+/** What no sorted symmetric table of the format's size does. */
+function oddity(
+  wire: Wire,
+  cells: readonly Cell[],
+  k: Brackets,
+  levels?: Float64Array,
+): Pick<Table, "id" | "note"> | undefined {
+  const count = 2 ** wire.bits;
+  if (cells.length <= count / 2 && wire.bits > 1 && cells.at(-1)!.high > 0) {
+    const top = cells.at(-1)!.code;
+    const bottom = cells[0]!.code;
+    if (top <= count / 2 - 1 || bottom >= count / 2)
+      return { id: "codebook-truncated", note: `only codes ${bottom} … ${top} occur` };
+  }
+  for (let i = 1; i < cells.length; i++)
+    if (cells[i]!.code - cells[i - 1]!.code > 1) {
+      const [a, b] = [cells[i - 1]!, cells[i]!];
+      const fewest = Math.min(a.count, b.count);
+      if (fewest >= 12)
+        return {
+          id: "codebook-order",
+          note: `code ${a.code + 1} never occurs between ${a.code} and ${b.code}`,
+        };
+    }
+  const n = k.low.length;
+  const slack = 4e-5 / Math.sqrt(wire.group / 128);
+  for (let i = 0; i < n; i++)
+    if (k.low[i]! > -k.low[n - 1 - i]! + slack || k.high[i]! < -k.high[n - 1 - i]! - slack)
+      return {
+        id: "codebook-order",
+        note: `boundary ${i} lies between ${k.low[i]!.toFixed(5)} and ${k.high[i]!.toFixed(5)}: not symmetric`,
+      };
+  if (levels) {
+    const most = levels.reduce((m, v) => (Number.isNaN(v) ? m : Math.max(m, Math.abs(v))), 0);
+    for (let i = 0; i < count; i++) {
+      const [a, b] = [levels[i]!, levels[count - 1 - i]!];
+      if (Math.abs(a + b) > 3e-3 * most) return { id: "codebook-order", note: "levels are not symmetric" };
+      if (Math.abs(a) < 1e-6 * most) return { id: "codebook-order", note: "a level is zero" };
+    }
+  }
+  return undefined;
+}
 
 /** A table nobody is known to use. */
 function fitted(wire: Wire, k: Brackets, centroids: Float64Array | undefined): Table {
@@ -60,11 +141,6 @@ function fitted(wire: Wire, k: Brackets, centroids: Float64Array | undefined): T
         : (low + k.high[i]!) / 2,
   );
   const n = boundaries.length;
-  const lopsided = boundaries.some(
-    (b, i) =>
-      Math.abs(b + boundaries[n - 1 - i]!) >
-      0.01 + (k.high[i]! - k.low[i]!) + (k.high[n - 1 - i]! - k.low[n - 1 - i]!),
-  );
   const own = Float64Array.from({ length: n + 1 }, (_, i) =>
     i === 0
       ? boundaries[0]! * 1.15
@@ -73,14 +149,11 @@ function fitted(wire: Wire, k: Brackets, centroids: Float64Array | undefined): T
         : (boundaries[i - 1]! + boundaries[i]!) / 2,
   );
   return {
-    id: lopsided
-      ? "codebook-order"
-      : looksUnconverged(wire, boundaries)
-        ? "codebook-unconverged"
-        : "codebook-mismatch",
-    note: lopsided ? "boundaries are not symmetric" : "a table of its own, fitted from codes and values",
+    id: looksUnconverged(wire, boundaries) ? "codebook-unconverged" : "codebook-mismatch",
+    note: "a table of its own, fitted from codes and values",
     boundaries,
-    centroids: centroids ?? own,
+    centroids: centroids?.every((c) => !Number.isNaN(c)) ? centroids : own,
+    estimate: "shape",
   };
 }
 
@@ -89,40 +162,15 @@ function looksUnconverged(wire: Wire, boundaries: Float64Array): boolean {
   return boundaries.every((b, i) => Math.abs(b) <= Math.abs(wire.boundaries[i]!) * 1.02 + 1e-4);
 }
 
-/** Codes 0 … 2^k − 1 only. */
-function truncated(wire: Wire, runs: readonly { code: number; from: number; to: number }[]): Table[] {
-  const levels = 2 ** wire.bits;
-  const top = runs.at(-1)!.code;
-  const boundaries = new Float64Array(levels - 1).fill(1e9);
-  for (let b = 0; b < top; b++) {
-    const below = runs.filter((r) => r.code <= b).at(-1);
-    const above = runs.find((r) => r.code > b);
-    boundaries[b] = below && above ? (below.to + above.from) / 2 : below ? 1e9 : -1e9;
-  }
-  return [
-    {
-      id: "codebook-truncated",
-      note: `only codes up to ${top} occur`,
-      boundaries,
-      centroids: wire.centroids,
-    },
-  ];
-}
-
 /** Codes are a function of z, but not an ascending one: the table's entries are out of order. */
-function permuted(
-  wire: Wire,
-  runs: readonly { code: number; from: number; to: number; count: number }[],
-): Table[] {
-  const solid = runs.filter((r) => r.count > 2);
+function permuted(wire: Wire, cells: readonly Cell[]): Table[] {
+  const solid = cells.filter((r) => r.count > 2);
   if (solid.every((r, i) => i === 0 || r.code < solid[i - 1]!.code)) return []; // complemented, not out of order
-  const distinct = new Set(solid.map((r) => r.code)).size;
-  if (solid.length < 3 || solid.length > 2 ** wire.bits * 1.5 || distinct < solid.length * 0.6) return [];
-  const edges = solid.slice(1).map((r, i) => (solid[i]!.to + r.from) / 2);
+  if (solid.length < 3) return [];
   const boundaries = new Float64Array(2 ** wire.bits - 1).fill(1e9);
   const relabel = new Uint8Array(2 ** wire.bits);
-  edges.forEach((b, i) => {
-    boundaries[i] = b;
+  solid.slice(1).forEach((r, i) => {
+    boundaries[i] = (solid[i]!.high + r.low) / 2;
   });
   solid.forEach((r, i) => {
     relabel[i] = r.code;

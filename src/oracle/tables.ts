@@ -19,6 +19,8 @@ export interface Table {
   readonly centroids: Float64Array;
   /** The code that is written for each cell, where it is not the cell's number. */
   readonly relabel?: Uint8Array;
+  /** Its size is an estimate, to a percent or so: norms say the rest. */
+  readonly estimate?: "size" | "shape";
 }
 
 const midpoints = (c: Float64Array): Float64Array =>
@@ -154,55 +156,87 @@ const inside = (b: ArrayLike<number>, k: Brackets, slack: number): boolean => {
   return true;
 };
 
-/** Tables whose boundaries the evidence allows, the likeliest first. `shape` compares centroids where they are known. */
-export function matchingTables(wire: Wire, brackets: Brackets): Table[] {
+/** How far levels (NaN: not seen) are from a table's, in units of its largest, after the best common factor. */
+export function misfit(table: Float64Array, levels: Float64Array): number {
+  let tl = 0;
+  let ll = 0;
+  let most = 0;
+  levels.forEach((v, k) => {
+    if (Number.isNaN(v)) return;
+    tl += v * table[k]!;
+    ll += v * v;
+    most = Math.max(most, Math.abs(table[k]!));
+  });
+  const by = ll > 0 ? tl / ll : 0;
+  let worst = by > 0 ? 0 : 1;
+  levels.forEach((v, k) => {
+    if (!Number.isNaN(v)) worst = Math.max(worst, Math.abs(by * v - table[k]!) / most);
+  });
+  return worst;
+}
+
+/**
+ * Tables whose boundaries the evidence allows, the likeliest first. levels: where the evidence shows them, in any unit
+ * (NaN: not seen); then only tables of that shape.
+ */
+export function matchingTables(wire: Wire, brackets: Brackets, levels?: Float64Array): Table[] {
   const { bits, group, boundaries, centroids } = wire;
   const slack = 2e-5 / Math.sqrt(group / 128);
-  const out: Table[] = [];
-  const count = boundaries.length;
-  // Multiples of the format's own table: the range of factors that the brackets leave.
+  const wide = wire.tieDown ? 1.5e-4 : slack; // boundaries of four digits are no midpoints
+  const all: Table[] = [];
+  const factor = commonFactor(boundaries, brackets, wide);
+  const own = factor && (factor[0] > 1.005 || factor[1] < 0.995) ? niceFactor(...factor, group) : undefined;
+  const sigma: Table[] =
+    own === undefined || (own > 0.99 && own < 1.01)
+      ? []
+      : [
+          {
+            id: "codebook-sigma",
+            note: `the format's table times ${own.toFixed(4)}`,
+            ...scaled({ boundaries, centroids }, own),
+            estimate: "size",
+          },
+        ];
+  const uniform = uniformTable(brackets, slack, bits);
+  if (uniform && bits > 2) all.push(uniform);
+  if (bits > 2) all.push(...sigma);
+  for (const t of knownTables(wire)) if (inside(t.boundaries, brackets, slack)) all.push(t);
+  if (bits <= 2) all.push(...sigma);
+  const root = 1 / Math.sqrt(group);
+  for (const t of bits <= 6 ? stoppedEarly(bits) : []) {
+    const unit = scaled(t, root);
+    if (inside(unit.boundaries, brackets, slack)) all.push({ id: t.id, note: t.note, ...unit });
+  }
+  if (uniform && bits <= 2) all.push(uniform);
+  if (!levels) return all;
+  const fitting = all
+    .map((t, i) => ({ t, i, off: misfit(t.centroids, levels) }))
+    .filter(({ off }) => off < 4e-3);
+  // Rounded to what printed digits can tell, then as they come.
+  return fitting.sort((a, b) => Math.round((a.off - b.off) / 4e-4) || a.i - b.i).map(({ t }) => t);
+}
+
+/** Factors that bring the boundaries into the brackets: least and most. */
+function commonFactor(
+  boundaries: Float64Array,
+  brackets: Brackets,
+  slack: number,
+): [number, number] | undefined {
   let least = 0;
   let most = Number.POSITIVE_INFINITY;
-  let ok = true;
-  const wide = wire.tieDown ? 1.5e-4 : slack; // boundaries of four digits are no midpoints
-
-  for (let i = 0; i < count; i++) {
-    const b = boundaries[i]!;
-    if (Math.abs(b) < 1e-12) ok &&= brackets.low[i]! <= wide && brackets.high[i]! >= -wide;
-    else {
-      const [lo, hi] =
-        b > 0
-          ? [brackets.low[i]! - wide, brackets.high[i]! + wide]
-          : [-brackets.high[i]! - wide, -brackets.low[i]! + wide];
-      least = Math.max(least, lo / Math.abs(b));
-      most = Math.min(most, hi / Math.abs(b));
+  for (const [i, b] of boundaries.entries()) {
+    const low = brackets.low[i]! - slack;
+    const high = brackets.high[i]! + slack;
+    if (Math.abs(b) < 1e-12) {
+      if (low > 0 || high < 0) return undefined;
+    } else {
+      least = Math.max(least, b > 0 ? low / b : high / b);
+      most = Math.min(most, b > 0 ? high / b : low / b);
     }
   }
-  const scalable = ok && least <= most && most < Number.POSITIVE_INFINITY && count > 1;
-  const factor = scalable ? niceFactor(least, most, group) : 1;
-  const uniform = uniformTable(brackets, slack, bits);
-  if (uniform && bits > 2) out.push(uniform);
-  if (scalable && (factor > 1.01 || factor < 0.99) && bits > 2)
-    out.push({
-      id: "codebook-sigma",
-      note: `the format's table times ${factor.toFixed(4)}`,
-      ...scaled({ boundaries, centroids }, factor),
-    });
-  for (const t of knownTables(wire)) if (inside(t.boundaries, brackets, slack)) out.push(t);
-  if (scalable && (factor > 1.01 || factor < 0.99) && bits <= 2)
-    out.push({
-      id: "codebook-sigma",
-      note: `the format's table times ${factor.toFixed(4)}`,
-      ...scaled({ boundaries, centroids }, factor),
-    });
-  if (uniform && bits <= 2) out.push(uniform);
-  const root = 1 / Math.sqrt(group);
-  const early = bits <= 6 ? stoppedEarly(bits) : [];
-  for (const t of early) {
-    const unit = scaled(t, root);
-    if (inside(unit.boundaries, brackets, slack)) out.push({ id: t.id, note: t.note, ...unit });
-  }
-  return out;
+  return least <= most && most < Number.POSITIVE_INFINITY && boundaries.length > 1
+    ? [least, most]
+    : undefined;
 }
 
 /** A well-known factor in the range, else its middle. */
@@ -217,22 +251,17 @@ function uniformTable(k: Brackets, slack: number, bits: number): Table | undefin
   const n = k.low.length;
   if (n < 3) return undefined;
   const middle = (n - 1) / 2;
-  let least = 0;
-  let most = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < n; i++) {
-    const m = i - middle;
-    if (m === 0) {
-      if (k.low[i]! > slack || k.high[i]! < -slack) return undefined;
-    } else {
-      const [lo, hi] =
-        m > 0 ? [k.low[i]! - slack, k.high[i]! + slack] : [-k.high[i]! - slack, -k.low[i]! + slack];
-      least = Math.max(least, lo / Math.abs(m));
-      most = Math.min(most, hi / Math.abs(m));
-    }
-  }
-  if (least > most || most === Number.POSITIVE_INFINITY) return undefined;
-  const step = (least + most) / 2;
-  const boundaries = Float64Array.from({ length: n }, (_, i) => (i - middle) * step);
+  const ramp = Float64Array.from({ length: n }, (_, i) => i - middle);
+  const range = commonFactor(ramp, k, slack);
+  if (!range) return undefined;
+  const step = (range[0] + range[1]) / 2;
+  const boundaries = ramp.map((v) => v * step);
   const centroids = Float64Array.from({ length: 2 ** bits }, (_, i) => (i - (2 ** bits - 1) / 2) * step);
-  return { id: "codebook-uniform", note: `levels ${step.toFixed(5)} apart`, boundaries, centroids };
+  return {
+    id: "codebook-uniform",
+    note: `levels ${step.toFixed(5)} apart`,
+    boundaries,
+    centroids,
+    estimate: "size",
+  };
 }

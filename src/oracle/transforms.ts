@@ -2,7 +2,6 @@
  * What stands between a group of values and the numbers that are compared with the boundaries: the true rotation, and
  * every wrong one that has been seen. f64, since only the verdict needs the engine's own arithmetic.
  */
-import { fromF16, toF16 } from "../core/float.js";
 import { denseMatrices } from "../formats/llama-dense.js";
 import { llamaRotation } from "../formats/llama-rotation.js";
 import type { Wire } from "./wire.js";
@@ -13,10 +12,19 @@ export interface Transform {
   readonly note: string;
   /** x: (group,) with its norm → z: (group,). */
   run(x: Float64Array, norm: number, z: Float64Array): void;
-  /** Rounding differs at every step: codes agree only for the most part. */
-  readonly inexact?: boolean;
   /** z is this multiple of the true one. */
   readonly gain?: number;
+}
+
+/**
+ * Names of a transform, the likelier first. Where the stored scale does not tell (it is the raw norm, or only values
+ * are seen), values too large by g are the same as a table too small by g.
+ */
+export function namesOf(t: Transform, wire: Wire, scaleTells: boolean): (string | undefined)[] {
+  if (t.gain === undefined || scaleTells) return [t.id];
+  const hardCoded = wire.block !== 128 && Math.abs(t.gain - Math.sqrt(wire.block / 128)) < 1e-6;
+  const table = t.gain > 0.4 && t.gain < 2.5 && !hardCoded;
+  return table ? ["codebook-sigma", t.id] : [t.id, "codebook-sigma"];
 }
 
 export function hadamard(x: Float64Array, block: number): void {
@@ -187,42 +195,30 @@ export function transformFaults(wire: Wire): Transform[] {
         matrixProduct(denseMatrices().rotation, z.slice(), z, true),
       );
     }
-    const f16 = (v: number): number => fromF16(toF16(Math.fround(v)));
-    const halves =
-      (normalised: boolean) =>
-      (x: Float64Array, norm: number, z: Float64Array): void => {
-        const inverse = norm > 1e-10 ? 1 / norm : 0;
-        for (let i = 0; i < z.length; i++) z[i] = f16(x[i]! * (normalised ? inverse : 1) * before[i]!);
-        for (let h = 1; h < block; h <<= 1)
-          for (let i = 0; i < z.length; i += h << 1)
-            for (let j = i; j < i + h; j++) {
-              const a = z[j]!;
-              const b = z[j + h]!;
-              z[j] = f16(a + b);
-              z[j + h] = f16(a - b);
-            }
-        for (let i = 0; i < z.length; i++)
-          z[i]! *= (after[i]! / Math.sqrt(block)) * (normalised ? 1 : inverse);
-      };
-    out.push({ id: "rotation-f16", note: "butterflies in half precision", run: halves(true), inexact: true });
-    out.push({
-      id: "rotation-f16",
-      note: "butterflies in half precision, before normalising",
-      run: halves(false),
-      inexact: true,
-    });
   }
   add("rotation-double", "rotated twice", (z) => {
     trueRotation(wire, z);
     trueRotation(wire, z);
   });
+  if (!dense && hasSigns(before))
+    for (const small of new Set([block, 64, 32])) {
+      if (small > block) continue;
+      add("rotation-double", `the engine's plain Hadamard of ${small}, then the format's rotation`, (z) => {
+        signed(z, small, undefined, undefined);
+        trueRotation(wire, z);
+      });
+      add("rotation-double", `the format's rotation, then the engine's plain Hadamard of ${small}`, (z) => {
+        trueRotation(wire, z);
+        signed(z, small, undefined, undefined);
+      });
+    }
   const root = Math.sqrt(block);
   const scales: [string, number][] = [
     ["1/√d missing", root],
     ["1/√d applied twice", 1 / root],
     ["1/√128 in place of 1/√d", Math.sqrt(block / 128)],
     ["1/√(2d) in place of 1/√d", Math.SQRT1_2],
-    ...(wire.rule === "raw" ? [] : [["√2 too large", Math.SQRT2] as [string, number]]),
+    ["√2 too large", Math.SQRT2],
     ["2 too large", 2],
     ["2 too small", 0.5],
     ["1/√64 in place of 1/√d", Math.sqrt(block / 64)],
@@ -230,7 +226,7 @@ export function transformFaults(wire: Wire): Transform[] {
   ];
   const done = new Set([1]);
   for (const [note, gain] of scales) {
-    if (done.has(gain) || (wire.rule === "raw" && Math.abs(gain - Math.SQRT2) < 1e-9)) continue; // a table over √2 looks the same
+    if (done.has(gain)) continue;
     done.add(gain);
     add(
       "rotation-scale",
@@ -250,31 +246,37 @@ export function transformFaults(wire: Wire): Transform[] {
       trueRotation(wire, z);
     },
   });
-  for (const run of [32, 64])
+  for (const run of [32, 64, 16])
     if (run < group)
-      out.push(
-        {
-          id: "norm-block",
-          note: `each ${run} values normalised by their own norm`,
-          run: (x, _n, z) => blockNormalised(wire, x, z, run, false),
-        },
-        {
-          id: "norm-block",
-          note: `each ${run} values normalised by √(values) times their own norm`,
-          run: (x, _n, z) => blockNormalised(wire, x, z, run, true),
-        },
-      );
+      for (const after of [false, true])
+        for (const [by, size] of [
+          [1, "its own norm"],
+          [run / group, "√(values) times its own norm"],
+        ] as const)
+          out.push({
+            id: "norm-block",
+            note: `each ${run} ${after ? "rotated " : ""}values normalised by ${size}`,
+            run(x, norm, z) {
+              if (after) {
+                unitInto(x, norm, z);
+                trueRotation(wire, z);
+                blockNormalised(z, z, run, by);
+              } else {
+                blockNormalised(x, z, run, by);
+                trueRotation(wire, z);
+              }
+            },
+          });
   return out;
 }
 
-function blockNormalised(wire: Wire, x: Float64Array, z: Float64Array, run: number, keepUnit: boolean): void {
+function blockNormalised(x: Float64Array, z: Float64Array, run: number, share: number): void {
   for (let at = 0; at < x.length; at += run) {
     let sum = 0;
     for (let i = at; i < at + run; i++) sum += x[i]! * x[i]!;
-    const inverse = sum > 1e-20 ? 1 / Math.sqrt(sum * (keepUnit ? x.length / run : 1)) : 0;
+    const inverse = sum > 1e-20 ? Math.sqrt(share / sum) : 0;
     for (let i = at; i < at + run; i++) z[i] = x[i]! * inverse;
   }
-  trueRotation(wire, z);
 }
 
 const bitsOf = (n: number): number => Math.round(Math.log2(n));

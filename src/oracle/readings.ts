@@ -1,0 +1,71 @@
+/** How a decoder may misread codes: maps of code vectors, made from the packing faults. */
+import { packingFaults, readCodes } from "./layouts.js";
+import type { Wire } from "./wire.js";
+
+export interface Reading {
+  readonly id: string;
+  readonly note: string;
+  map(codes: Uint8Array): Uint8Array;
+}
+
+/** The true one first. */
+export function readings(wire: Wire): Reading[] {
+  const { bits, group, layout } = wire;
+  const out: Reading[] = [{ id: "", note: "", map: (c) => c }];
+  const bytes = new Uint8Array(4 * Math.max(wire.groupBytes, group + 64));
+  const write = (codes: Uint8Array, map: Int32Array, flip: number, mask: number): void => {
+    bytes.fill(0);
+    for (let i = 0, k = 0; i < group; i++)
+      for (let b = 0; b < bits; b++, k++)
+        if ((((codes[i]! ^ flip) & mask) >> b) & 1) bytes[map[k]! >> 3]! |= 1 << (map[k]! & 7);
+  };
+  for (const p of packingFaults(wire)) {
+    if (p.swapNorm) continue;
+    if (p.groupBytes !== wire.groupBytes) continue;
+    out.push({
+      id: p.id,
+      note: `read: ${p.note}`,
+      map(codes) {
+        const got = new Uint8Array(group);
+        write(codes, layout, 0, 2 ** bits - 1);
+        readCodes(bytes, 0, p.layout, bits, p.flip, got);
+        return p.mask === 2 ** bits - 1 ? got : got.map((c) => c & p.mask);
+      },
+    });
+    if (p.mask === 2 ** bits - 1 && p.flip === 0)
+      out.push({
+        id: p.id,
+        note: `written: ${p.note}`,
+        map(codes) {
+          const got = new Uint8Array(group);
+          write(codes, p.layout, 0, 2 ** bits - 1);
+          readCodes(bytes, 0, layout, bits, 0, got);
+          return got;
+        },
+      });
+  }
+  if (bits > 1) {
+    const half = 2 ** (bits - 1) - 1;
+    out.push({ id: "codebook-truncated", note: `codes read & ${half}`, map: (c) => c.map((k) => k & half) });
+    out.push({ id: "pack-zero", note: "every code is zero", map: (c) => new Uint8Array(c.length) });
+    for (const lost of new Set([wire.groupBytes >> 1, wire.groupBytes >> 2, 16, 8, 4, 2, 1]))
+      out.push({
+        id: "pack-tail-dropped",
+        note: `the last ${lost} bytes of every block are zero`,
+        map(codes) {
+          const got = new Uint8Array(group);
+          write(codes, layout, 0, 2 ** bits - 1);
+          bytes.fill(0, wire.groupBytes - lost);
+          readCodes(bytes, 0, layout, bits, 0, got);
+          return got;
+        },
+      });
+    out.push({
+      id: "pack-tail-dropped",
+      note: "the second half of the codes is zero",
+      map: (c) => c.map((k, i) => (i < c.length / 2 ? k : 0)),
+    });
+  }
+  const probe = Uint8Array.from({ length: group }, (_, i) => (i * 7 + (i >> 3)) % 2 ** bits);
+  return out.filter((r) => r.id === "" || r.map(probe.slice()).some((c, i) => c !== probe[i]));
+}
