@@ -58,6 +58,19 @@ export function decodedNorms(wire: Wire, cases: readonly NormCase[], renormalisi
     const share = fits.reduce((a, b) => a + b, 0) / Math.max(1, cases.length);
     if (share > 0.6) out.push({ id: r.id, note: r.note, fits, share });
   }
+  const ratios = cases.map((c) => c.stored / due(c)).sort((a, b) => a - b);
+  const middle = ratios[ratios.length >> 1] ?? 1;
+  if (Math.abs(middle - 1) > 4e-3 && middle > 0.25 && middle < 4) {
+    const fits = Uint8Array.from(cases, (c) => (Math.abs(c.stored / due(c) / middle - 1) < 1e-3 ? 1 : 0));
+    const share = fits.reduce((a, b) => a + b, 0) / Math.max(1, cases.length);
+    if (share > 0.9)
+      out.push({
+        id: "codebook-sigma",
+        note: `the decoder's levels are ${middle.toFixed(4)} times too large`,
+        fits,
+        share: share - 0.02,
+      });
+  }
   // The scale read off the values is an f32 near the stored half.
   const snapped = cases.map((c) => ({ ...c, stored: wide ? c.stored : fromF16(toF16(c.stored)) }));
   out.push(...normVerdicts(wire.rule, snapped, wide, wire.group));

@@ -91,13 +91,39 @@ export function diagnoseDecoded(
   for (const view of views(wire, rotated, raw, transforms)) {
     const before = found.length;
     const read = readLevels(view.y, wire.centroids, (g) => all[0]!.groups.norm[g]!, s.slack);
+    upright(s, view, read);
     const readable = s.picked.filter((g) => read.codes[g]).length;
     if (readable > 0.8 * s.picked.length) found.push(...fromCodes(s, view, read));
-    if (!found.slice(before).some((f) => f.explains > 0.9)) found.push(...fromLevels(s, view));
+    const rough = found.slice(before).some((f) => f.id.includes("rotation-f16") && f.explains > 0.8);
+    if (!rough && !found.slice(before).some((f) => f.explains > 0.9)) found.push(...fromLevels(s, view));
     if (found.some((f) => f.explains > 0.97 && !f.id.includes("+"))) break;
   }
   if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(s, raw));
   return ranked(found);
+}
+
+/** A scale of the wrong sign reads as complemented codes: where some groups are so and some are not, it is the sign. */
+function upright(s: Search, view: View, read: Leveled): void {
+  const top = 2 ** s.wire.bits - 1;
+  const flipped: number[] = [];
+  let counted = 0;
+  for (const [g, codes] of read.codes.entries()) {
+    if (!codes) continue;
+    const z = s.rotated(0, 0, g);
+    let dot = 0;
+    let size = 0;
+    for (let i = 0; i < z.length; i++) {
+      dot += z[i]! * view.y[g]![i]!;
+      size += view.y[g]![i]! ** 2;
+    }
+    counted++;
+    if (dot < -0.6 * Math.sqrt(size)) flipped.push(g);
+  }
+  if (flipped.length > 0.9 * counted) return;
+  for (const g of flipped) {
+    read.codes[g] = read.codes[g]!.map((k) => top - k);
+    read.scale[g]! *= -1;
+  }
 }
 
 function views(
@@ -154,13 +180,14 @@ function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
     if (found.some((f) => f.explains > 0.97)) break;
   }
   if (!found.some((f) => f.explains > 0.9)) {
+    const near = rough(s, view, read);
     for (const [o, order] of s.all.entries())
       for (const [t, transform] of s.transforms.entries()) {
         const ids = [view.id, order.id, transform.id].filter((id) => id);
         if (ids.length > 1 || transform.gain) continue;
-        found.push(...fitTables(s, view, o, t, read.codes, read.scale));
+        found.push(...fitTables(s, view, o, t, read.codes, read.scale, undefined, near.length > 0));
       }
-    found.push(...rough(s, view, read));
+    found.push(...near);
   }
   return found;
 }
@@ -295,6 +322,7 @@ function fitTables(
   codes: readonly (Uint8Array | undefined)[],
   scale: Float64Array,
   levels?: Float64Array,
+  knownOnly = false,
 ): Fault[] {
   const { wire } = s;
   const { groups } = s.all[o]!;
@@ -318,6 +346,7 @@ function fitTables(
   const ids = [view.id, s.all[o]!.id, transform.id].filter((id): id is string => !!id);
   const out: Fault[] = [];
   for (const [rank, table] of tables.entries()) {
+    if (knownOnly && table.estimate === "shape") continue;
     if (!levels && wire.boundaries.every((b, i) => Math.abs(b - table.boundaries[i]!) < 1e-4)) continue;
     const unit = levels ? unitOf(table, levels) : 1;
     const cases = usable.map((g) => {

@@ -79,9 +79,10 @@ export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array):
   if (picked.length === 0) return [];
   const survivors = codeCandidates(wire, all, packings, transforms, packed, picked);
   for (const s of survivors) found.push(...withNorms(wire, s, packed));
-  if (!found.some((f) => f.explains > 0.9 && !f.id.includes("+")))
-    found.push(...tableCandidates(wire, all, packings, transforms, packed));
-  if (!found.some((f) => f.explains > 0.9)) found.push(...roughRotation(wire, all, packings, packed));
+  if (!found.some((f) => f.explains > 0.9 && !f.id.includes("+"))) {
+    const rough = roughRotation(wire, all, packings, packed);
+    found.push(...tableCandidates(wire, all, packings, transforms, packed, rough.length > 0), ...rough);
+  }
   if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(wire, all[0]!, packed, packings));
   return ranked(found.filter((f) => f.id !== ""));
 }
@@ -217,6 +218,7 @@ function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table): Fau
         ? looseVerdicts(wire.rule, list, wide, wire.group)
         : normVerdicts(wire.rule, estimate ? sized(wire.rule, list) : list, wide, wire.group);
     for (const rule of rules.slice(0, 3)) {
+      if (s.transform.gain && rule.id === "rotation-scale") continue; // together they are a table of another size
       const id = joined(names, rule.id);
       if (names.length === 0 && !rule.id) continue;
       if (id.split("+").length > 2) continue;
@@ -297,6 +299,7 @@ function tableCandidates(
   packings: readonly Packing[],
   transforms: readonly Transform[],
   packed: Uint8Array,
+  knownOnly: boolean,
 ): Fault[] {
   const out: Fault[] = [];
   const picked = generic(all[0]!.groups, 60);
@@ -322,7 +325,8 @@ function tableCandidates(
         if (fittedTables(wire, z, codes).length === 0) continue;
         gather(picked.slice(6));
         const norms: NormEvidence = (use) => normEvidence(wire, stage, packed, picked, use);
-        for (const t of fittedTables(wire, z, codes, { norms }).slice(0, 40)) {
+        for (const t of fittedTables(wire, z, codes, { norms }).slice(0, 60)) {
+          if (knownOnly && t.estimate === "shape") continue;
           if (t.id === "codebook-order" && packing.id) continue; // a permutation of bits is no order of levels
           out.push(...withNorms(wire, stage, packed, t));
         }

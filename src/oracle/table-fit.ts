@@ -1,5 +1,5 @@
 /** Tables read off the evidence: codes as a step function of z give the boundaries; levels, where they show, the rest. */
-import { type Brackets, matchingTables, type Table } from "./tables.js";
+import { type Brackets, matchingTables, misfit, type Table } from "./tables.js";
 import type { Wire } from "./wire.js";
 
 export type NormEvidence = (use: (counts: Float64Array, ratio: number) => void) => void;
@@ -71,6 +71,7 @@ export function fittedTables(
   if (wire.rule === "norm-matching" && fit) {
     const agree = found.filter((t) => sameLengths(t.centroids, fit, 0.05));
     const own = fitted(wire, brackets, fit);
+    agree.sort((a, b) => misfit(a.centroids, fit) - misfit(b.centroids, fit));
     return agree.length > 0 ? agree : [...(found[0] ? [{ ...found[0], centroids: fit }] : [own]), ...found];
   }
   return found.length > 0 ? found : [fitted(wire, brackets, fit)];

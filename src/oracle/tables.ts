@@ -150,6 +150,10 @@ const tableOf = (
   l: ReturnType<typeof lloydMax>,
 ): { boundaries: ArrayLike<number>; centroids: ArrayLike<number> } => l;
 
+/** Another table than the format's, not its neighbour in the last digits. */
+const differs = (wire: Wire, t: Table): boolean =>
+  t.centroids.some((c, i) => Math.abs(c - wire.centroids[i]!) > 4e-3 * Math.abs(wire.centroids[i]!));
+
 const inside = (b: ArrayLike<number>, k: Brackets, slack: number): boolean => {
   for (let i = 0; i < k.low.length; i++)
     if (!(b[i]! >= k.low[i]! - slack && b[i]! <= k.high[i]! + slack)) return false;
@@ -200,7 +204,8 @@ export function matchingTables(wire: Wire, brackets: Brackets, levels?: Float64A
   const uniform = uniformTable(brackets, slack, bits);
   if (uniform && bits > 2) all.push(uniform);
   if (bits > 2) all.push(...sigma);
-  for (const t of knownTables(wire)) if (inside(t.boundaries, brackets, slack)) all.push(t);
+  for (const t of knownTables(wire))
+    if (differs(wire, t) && inside(t.boundaries, brackets, slack)) all.push(t);
   if (bits <= 2) all.push(...sigma);
   const root = 1 / Math.sqrt(group);
   for (const t of bits <= 6 ? stoppedEarly(bits) : []) {

@@ -33,6 +33,7 @@ const KEY = { side: "key", seed: 0 } as const;
 /** Outputs that no other fault of the catalogue can be told from: what is named instead. */
 const SAME: Record<string, readonly string[]> = {
   "codebook-truncated": ["pack-plane-missing"],
+  "pack-plane-missing": ["codebook-truncated"],
   "rotation-double": ["rotation-missing"],
 };
 const named = (id: string, got: string | undefined): boolean =>

@@ -330,7 +330,13 @@ const packing = (packer: string, id: string): Change => ({
 const each = (s: Spec): number => Math.ceil(s.dim / s.group);
 
 const BUFFERS: readonly Change[] = [
-  { id: "pack-zero", note: "all", stage: "pack", accept: ["decode-zero"], bytes: (_s, b) => new Uint8Array(b.length) },
+  {
+    id: "pack-zero",
+    note: "all",
+    stage: "pack",
+    accept: ["decode-zero"],
+    bytes: (_s, b) => new Uint8Array(b.length),
+  },
   {
     id: "pack-zero",
     note: "codes only",
