@@ -9,10 +9,11 @@ import type { EvalPlan } from "../model/perplexity.js";
 import type { Transformer } from "../model/transformer.js";
 import { encodeText } from "./encode-text.js";
 import { UsageError } from "./exit.js";
+import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
 
-interface Options {
+interface Options extends HtmlFlag {
   readonly model: string;
   readonly text: string;
   readonly ctx: number;
@@ -89,6 +90,7 @@ async function run(options: Options): Promise<void> {
   const { evaluatePairs } = await import("../model/eval-pairs.js");
   if (options.ctx < 2 || options.chunks < 1)
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
+  const writePage = await pageWriter(options.html);
   const { threads, tokenizer } = options;
   const { tokens, bos } = await encodeText({
     model: options.model,
@@ -132,6 +134,7 @@ async function run(options: Options): Promise<void> {
       process.stdout.write(
         `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${note ? `(${note})\n` : ""}${table(results)}\n`,
       );
+    await writePage?.(({ evalPage }) => evalPage(report));
     if (options.checkpoint) await rm(options.checkpoint, { force: true });
   } finally {
     progress.clear();
@@ -161,5 +164,6 @@ export function register(program: Command): void {
     .option("--checkpoint <file>", "keep finished chunks there, and go on from it after a stop")
     .option("--per-layer <file>", "measure each layer by itself; writes what profile --sensitivity reads")
     .option("--json", "machine-readable output")
+    .addOption(htmlOption())
     .action(run);
 }

@@ -13,9 +13,10 @@ import {
 import { serverCommand } from "../plan/server-config.js";
 import { paint, showBits, showGb, showTokens, tokenCounts, tokens } from "./amounts.js";
 import { type HardwareOptions, hardwareFrom, withHardwareOptions } from "./hardware-options.js";
+import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { type ModelOptions, modelShape, showModel, withModelOptions } from "./model-options.js";
 
-export interface PlanOptions extends ModelOptions, HardwareOptions {
+export interface PlanOptions extends ModelOptions, HardwareOptions, HtmlFlag {
   readonly context: number;
   readonly contexts: number[];
   readonly prefer?: LevelName;
@@ -61,6 +62,7 @@ export function register(program: Command): void {
     .option("--nominal", "show the old planner's nominal figures (3.5/2.5/1.5 bits) side by side")
     .option("--detect-only", "only say what memory this machine has")
     .option("--json", "for machines")
+    .addOption(htmlOption())
     .addHelpText(
       "after",
       `
@@ -91,6 +93,8 @@ async function run(options: PlanOptions): Promise<void> {
   const command = serverCommand(plan, { modelPath });
   if (options.json) print(JSON.stringify(planJson(plan, table, command, options.nominal ?? false), null, 2));
   else print(planText(plan, table, command, options.nominal ?? false));
+  const writePage = await pageWriter(options.html);
+  await writePage?.(({ planPage }) => planPage({ plan, rows: table, command }));
 }
 
 function hardwareText(hardware: Hardware, forceCpu: boolean): string {

@@ -6,6 +6,7 @@ import { readRecording } from "../report/recording.js";
 import { makeReport } from "../report/report.js";
 import { reportNotes, reportTable } from "../report/table.js";
 import { CheckFailed } from "./exit.js";
+import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
 
@@ -17,7 +18,7 @@ const SHIPPED = {
 
 const NATIVE_VECTORS = fileURLToPath(new URL("../../fixtures/native", import.meta.url));
 
-interface Flags {
+interface Flags extends HtmlFlag {
   readonly from?: string;
   readonly kv?: string;
   readonly layers?: number;
@@ -35,21 +36,24 @@ export function register(program: Command): void {
     .option("--kv <list>", "pairs to compare: turbo4,turbo4/turbo2,q8_0/turbo3,turbo3+mean")
     .option("--layers <n>", "layers of the model, for the memory figures; default: those recorded", integer)
     .option("--json", "for machines, with the definition of every figure")
+    .addOption(htmlOption())
     .addHelpText(
       "after",
       `
 Examples:
   $ turboquant report
   $ turboquant report --kv f16,turbo3,turbo3+mean,turbo4/turbo2
-  $ turboquant report --from my-model.safetensors --layers 32 --json > report.json`,
+  $ turboquant report --from my-model.safetensors --layers 32 --json > report.json
+  $ turboquant report --html report.html`,
     )
-    .action(async ({ from, kv, layers, json }: Flags) => {
+    .action(async ({ from, kv, layers, json, html }: Flags) => {
       const configurations = (kv?.split(",") ?? DEFAULT_CONFIGURATIONS).map((text) =>
         parseConfiguration(text.trim()),
       );
       const recording = await readRecording(from ?? SHIPPED.path);
       if (layers !== undefined && layers < 1)
         throw new RangeError(`"--layers" expected 1 or more, got ${layers}`);
+      const writePage = await pageWriter(html);
       const progress = new Progress();
       const report = await makeReport({
         recording,
@@ -57,11 +61,13 @@ Examples:
         layers: layers ?? (from ? recording.layers.length : SHIPPED.layers),
         seeds: [0, 1, 2, 3],
         nativeVectors: NATIVE_VECTORS,
+        figures: html !== undefined,
         progress: (done, total, what) => progress.update(done, total, what),
       }).finally(() => progress.clear());
       process.stdout.write(
         json ? `${JSON.stringify(report, null, 2)}\n` : `${reportTable(report)}\n\n${reportNotes(report)}\n`,
       );
+      await writePage?.(({ reportPage }) => reportPage(report));
       if (report.agreement.differences > 0 || report.native.mismatches > 0) throw new CheckFailed();
     });
 }

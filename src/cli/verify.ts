@@ -10,13 +10,14 @@ import { verify } from "../oracle/verify.js";
 import type { CasesVerdict } from "../oracle/verify-cases.js";
 import { type ForkInput, verifyFork } from "../oracle/verify-fork.js";
 import { UsageError } from "./exit.js";
+import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer, seconds, seed } from "./options.js";
 import { showVerdict } from "./show-verdict.js";
 import { readBytes, readVectors } from "./streams.js";
 import { verifyDirectory } from "./verify-directory.js";
 import { registerPaths } from "./verify-paths.js";
 
-interface Flags {
+interface Flags extends HtmlFlag {
   readonly format?: string;
   readonly dim?: number;
   readonly input?: string;
@@ -58,6 +59,7 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--seed <n>", "seed of the rotation").argParser(seed).default(0n, "0"))
     .option("--json", "machine-readable")
+    .addOption(htmlOption())
     .addHelpText(
       "after",
       `
@@ -69,10 +71,16 @@ Examples:
   $ turboquant verify trace trace.json`,
     )
     .action(async (dir: string | undefined, flags: Flags) => {
-      if (dir !== undefined) showVerdict(await verifyDirectory(dir), flags.json);
-      else if (flags.lib !== undefined || flags.exec !== undefined)
-        showVerdict(await verifyRunning(flags), flags.json);
-      else showVerdict(await verifyPair(flags), flags.json);
+      const writePage = await pageWriter(flags.html);
+      const verdict =
+        dir !== undefined
+          ? await verifyDirectory(dir)
+          : flags.lib !== undefined || flags.exec !== undefined
+            ? await verifyRunning(flags)
+            : await verifyPair(flags);
+      const parts = "parts" in verdict ? verdict.parts.map((p) => ({ ...p, case: p.part })) : [verdict];
+      await writePage?.(({ verifyPage }) => verifyPage(parts));
+      showVerdict(verdict, flags.json);
     });
   registerPaths(command);
 }

@@ -8,6 +8,7 @@ import type { Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
 import type { Configuration } from "./configuration.js";
 import type { RecordedLayer, Recording } from "./recording.js";
+import { type Errors, Tally } from "./tally.js";
 
 export const QUALITY_DEFINITIONS = {
   keyDistortion:
@@ -20,27 +21,17 @@ export const QUALITY_DEFINITIONS = {
   bias: "slope - 1 of q.k' on q.k with the head's mean key taken off k and k' (0: unbiased); mean over seeds, layers and key heads, and its standard error",
 } as const;
 
-export interface Quality {
-  readonly keyDistortion: number;
-  readonly valueDistortion: number;
-  readonly logitError: number;
-  readonly softmaxKl: number;
-  readonly outputCosine: number;
-  readonly bias: number;
-  readonly biasSe: number;
+/** The errors of one key/value head of one layer. */
+export interface HeadQuality extends Errors {
+  readonly layer: number;
+  readonly head: number;
 }
 
-/** Adds up what one pass over the recording finds. */
-class Tally {
-  keyError = 0;
-  keyEnergy = 0;
-  valueError = 0;
-  valueEnergy = 0;
-  logitError = 0;
-  logitEnergy = 0;
-  kl = 0;
-  cosine = 0;
-  queries = 0;
+export interface Quality extends Errors {
+  readonly bias: number;
+  readonly biasSe: number;
+  /** The same figures head by head, layers in order. */
+  readonly byHead: readonly HeadQuality[];
 }
 
 /** What a recording says before anything is coded; made once, used by every configuration. */
@@ -63,10 +54,12 @@ export function measureQuality(
   seeds: readonly number[],
   progress: () => void = () => {},
 ): Quality {
-  const tally = new Tally();
+  const all = new Tally();
+  const byHead: HeadQuality[] = [];
   const slopes: number[] = [];
   const seeded = findFormat(configuration.key).family === "turboquant" ? seeds : seeds.slice(0, 1);
   for (const head of heads) {
+    const tally = new Tally();
     const center = configuration.center ? Float32Array.from(head.mean) : undefined;
     seeded.forEach((seed, round) => {
       const key = roundTrip(configuration.key, "key", recording.dim, seed, head.key, center);
@@ -76,21 +69,16 @@ export function measureQuality(
       addDistortion(tally, recording.dim, head, key, value);
       for (const query of head.queries) addAttention(tally, recording, query, key, value);
     });
+    all.add(tally);
+    byHead.push({ layer: head.layer, head: head.head, ...tally.errors() });
     progress();
   }
-  const { bias, biasSe } = meanAndError(slopes);
-  return {
-    keyDistortion: tally.keyError / tally.keyEnergy,
-    valueDistortion: tally.valueError / tally.valueEnergy,
-    logitError: Math.sqrt(tally.logitError / tally.logitEnergy),
-    softmaxKl: tally.kl / tally.queries,
-    outputCosine: tally.cosine / tally.queries,
-    bias,
-    biasSe,
-  };
+  return { ...all.errors(), ...meanAndError(slopes), byHead };
 }
 
 interface Head {
+  readonly layer: number;
+  readonly head: number;
   /** (tokens, dim) */
   readonly key: Float32Array;
   readonly value: Float32Array;
@@ -138,7 +126,7 @@ function prepareHead(recording: Recording, layer: RecordedLayer, g: number): Hea
       }
     }
   }
-  return { key, value, mean, queries: uncoded, pull, square };
+  return { layer: layer.layer, head: g, key, value, mean, queries: uncoded, pull, square };
 }
 
 /** q·k/√dim over the first `seen` keys. */

@@ -2,6 +2,7 @@
 import { loadWasm } from "../kernels/wasm.js";
 import { type Agreement, measureAgreement } from "./agreement.js";
 import type { Configuration } from "./configuration.js";
+import { type Figures, measureFigures } from "./figures.js";
 import { type Memory, memoryOf } from "./memory.js";
 import { checkNativeVectors, type NativeCheck } from "./native.js";
 import { measureQuality, prepareRecording, QUALITY_DEFINITIONS, type Quality } from "./quality.js";
@@ -35,6 +36,8 @@ export interface Report {
   readonly agreement: Agreement;
   /** Recorded native bytes that ship with the package, replayed. */
   readonly native: NativeCheck;
+  /** What a page draws besides; measured when asked for. */
+  readonly figures?: Figures;
 }
 
 export interface ReportOptions {
@@ -44,6 +47,8 @@ export interface ReportOptions {
   readonly seeds: readonly number[];
   /** Folder of recorded native vectors. */
   readonly nativeVectors: string;
+  /** Measure what the page draws, too: some seconds more. */
+  readonly figures?: boolean;
   /** Called as work gets done. */
   readonly progress?: (done: number, total: number, what: string) => void;
 }
@@ -90,5 +95,6 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     rows,
     agreement: measureAgreement(recording, configurations, kernels),
     native: await checkNativeVectors(options.nativeVectors),
+    ...(options.figures ? { figures: measureFigures(recording, configurations, kernels, progress) } : {}),
   };
 }
