@@ -6,6 +6,7 @@ import { findFormat } from "../formats/registry.js";
 import { CASES } from "../oracle/cases.js";
 import { openLibrary } from "../oracle/forks/library.js";
 import { openProcess } from "../oracle/forks/process.js";
+import type { Verdict } from "../oracle/verdict.js";
 import { verify } from "../oracle/verify.js";
 import type { CasesVerdict } from "../oracle/verify-cases.js";
 import { type ForkInput, verifyFork } from "../oracle/verify-fork.js";
@@ -72,7 +73,7 @@ Examples:
     )
     .action(async (dir: string | undefined, flags: Flags) => {
       const writePage = await pageWriter(flags.html);
-      const verdict =
+      const verdict: Verdict | CasesVerdict =
         dir !== undefined
           ? await verifyDirectory(dir)
           : flags.lib !== undefined || flags.exec !== undefined
