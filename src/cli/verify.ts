@@ -10,6 +10,7 @@ import type { Verdict } from "../oracle/verdict.js";
 import { verify } from "../oracle/verify.js";
 import type { CasesVerdict } from "../oracle/verify-cases.js";
 import { type ForkInput, verifyFork } from "../oracle/verify-fork.js";
+import type { PageVerdict } from "../report/html/verify-page.js";
 import { UsageError } from "./exit.js";
 import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer, seconds, seed } from "./options.js";
@@ -79,8 +80,7 @@ Examples:
           : flags.lib !== undefined || flags.exec !== undefined
             ? await verifyRunning(flags)
             : await verifyPair(flags);
-      const parts = "parts" in verdict ? verdict.parts.map((p) => ({ ...p, case: p.part })) : [verdict];
-      await writePage?.(({ verifyPage }) => verifyPage(parts));
+      await writePage?.(({ verifyPage }) => verifyPage(partsOf(verdict)));
       showVerdict(verdict, flags.json);
     });
   registerPaths(command);
@@ -145,3 +145,7 @@ async function nonEmpty(path: string): Promise<Uint8Array> {
   if (bytes.length === 0) throw new FormatError("BAD_LENGTH", `${path} is empty: expected packed vectors`);
   return bytes;
 }
+
+/** What a page shows: each part of a verdict over cases, or the verdict itself. */
+const partsOf = (v: Verdict | CasesVerdict): readonly PageVerdict[] =>
+  "parts" in v ? v.parts.map((part) => ({ ...part, case: part.part })) : [v];
