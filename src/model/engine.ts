@@ -10,8 +10,8 @@ import { type KernelPool, startPool } from "./kernel-pool.js";
 type Numbers = readonly number[];
 
 export interface ModelKernels {
-  readonly heapBase: WebAssembly.Global;
-  readonly ABI_VERSION: WebAssembly.Global;
+  readonly heapBase: { readonly value: number };
+  readonly ABI_VERSION: { readonly value: number };
   matmulScratch(k: number): number;
   attendScratch(total: number, headDim: number): number;
   dequantise(type: number, from: number, to: number, n: number): void;
@@ -50,7 +50,7 @@ export class Engine {
     this.kernels = kernels;
     this.#memory = memory;
     this.#pool = pool;
-    this.#top = align(kernels.heapBase.value as number);
+    this.#top = align(kernels.heapBase.value);
     this.#scratch = Array.from({ length: pool.threads }, () => ({ at: 0, bytes: 0 }));
   }
 

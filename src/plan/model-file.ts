@@ -15,7 +15,7 @@ export async function readModelShape(path: string): Promise<ModelShape> {
 }
 
 async function readGguf(path: string): Promise<ModelShape> {
-  const { gguf, parseGgufShardFilename } = await import("@huggingface/gguf");
+  const { gguf, parseGgufShardFilename } = await import("#huggingface-gguf");
   const fileBytes = (await files().stat(path)).size;
   let parsed: Awaited<ReturnType<typeof gguf>>;
   try {

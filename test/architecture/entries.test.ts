@@ -17,12 +17,12 @@ const code = entries.filter(
 const sourceOf = (entry: string): string =>
   exports[entry].default.replace("./dist/", "src/").replace(/\.js$/, ".ts");
 
-/** Entry → packages that it may reach. `#systeminformation` is nothing in a browser (package.json, imports). */
+/** Entry → packages that it may reach. Those with a # are nothing in a browser (package.json, imports). */
 const BROWSER: Readonly<Record<string, readonly string[]>> = {
   ".": [],
   "./wasm": [],
   "./cache": ["@msgpack/msgpack", "@noble/hashes/sha2.js"],
-  "./plan": ["zod", "yaml", "eventsource-parser", "@huggingface/gguf", "#systeminformation"],
+  "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
   "./compat/realizar": [],
 };
 const NODE_ONLY = ["./model"];

@@ -1,2 +1,0 @@
-/** What `#systeminformation` is to a bundler for browsers: nothing (package.json, imports). */
-export default undefined;
