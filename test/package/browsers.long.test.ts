@@ -42,7 +42,7 @@ describe.skipIf(!chromiumPath)("in Chromium", () => {
     await browser?.close();
     server?.close();
     installed?.remove();
-  });
+  }, 60_000);
   const answer = (page: string): Promise<Answer> => answerOf(browser, `${server.url}/${page}`);
 
   test("a plain module script, by address, without an import map", async () => {

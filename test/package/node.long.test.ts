@@ -58,7 +58,7 @@ beforeAll(() => {
   installed.write("imports.js", IMPORTS);
   installed.write("requires.cjs", REQUIRES);
 }, 300_000);
-afterAll(() => installed?.remove());
+afterAll(() => installed?.remove(), 60_000);
 
 describe.each([20, 22, 24])("Node %i", (major) => {
   let node: string;
