@@ -1,7 +1,6 @@
 /** `verify trace`: the first wrong read, where its value really came from, and which fault of a cache does that. */
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import { FormatError } from "../core/format-error.js";
+import { nodeModule } from "../files/node.js";
 import { findFormat } from "../formats/registry.js";
 import { evidenceFaults } from "./trace-evidence.js";
 import {
@@ -144,7 +143,7 @@ function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly W
 async function load(path: string): Promise<Loaded> {
   let trace: Trace;
   try {
-    trace = JSON.parse(await readFile(path, "utf8")) as Trace;
+    trace = JSON.parse(await nodeModule("node:fs/promises", "verifyTrace").readFile(path, "utf8")) as Trace;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code) throw error;
     throw new FormatError("BAD_FILE", `${path}: not JSON (${(error as Error).message.split("\n")[0]})`);
@@ -157,7 +156,8 @@ async function load(path: string): Promise<Loaded> {
   const row = kvHeads * dim;
   const file = async (name: unknown, what: string): Promise<Float32Array> => {
     if (typeof name !== "string") throw new FormatError("BAD_FILE", `${path}: ${what} expected a file name`);
-    const bytes = await readFile(resolve(dirname(path), name));
+    const { resolve, dirname } = nodeModule("node:path", "verifyTrace");
+    const bytes = await nodeModule("node:fs/promises", "verifyTrace").readFile(resolve(dirname(path), name));
     if (bytes.length % (4 * row) !== 0)
       throw new FormatError(
         "BAD_LENGTH",

@@ -22,10 +22,11 @@ const BROWSER: Readonly<Record<string, readonly string[]>> = {
   ".": [],
   "./wasm": [],
   "./cache": ["@msgpack/msgpack", "@noble/hashes/sha2.js"],
+  "./oracle": [],
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
   "./compat/realizar": [],
 };
-const NODE_ONLY = ["./model"];
+const NODE_ONLY = ["./model", "./oracle/forks"];
 
 /** Imports of a compiled module, by any form of import: those of types alone are gone. */
 const importsOf = (file: string): string[] =>
