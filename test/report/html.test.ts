@@ -38,7 +38,8 @@ function pageOf(name: string): Document {
     expect(drawn).toHaveLength(2);
     for (const svg of drawn) {
       expect(svg.getAttribute("aria-label")).toBeTruthy();
-      expect(svg.querySelectorAll("circle, rect, path, line").length).toBeGreaterThan(3);
+      // A verdict with one fault has one bar and its axis.
+      expect(svg.querySelectorAll("circle, rect, path, line").length).toBeGreaterThanOrEqual(2);
       expect(svg.outerHTML).not.toMatch(/NaN|undefined|Infinity/);
     }
   }
