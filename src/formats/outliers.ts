@@ -3,8 +3,8 @@
  * instances with rotations and scales of their own. turbo2.5: a quarter of the channels at 3 bits, the rest at 2;
  * turbo3.5: half at 4 bits, half at 3 (the paper names no split for 3.5 bits; this one is ours).
  *
- * One vector: the outliers' turbo code, then the others'. Both scales are counted: at dim 128 turbo2.5 takes 40 bytes =
- * 2.5 bits per value (the paper's "2.5" counts codes alone, which are 2.25), turbo3.5 takes 60 bytes = 3.75.
+ * One vector: the outliers' turbo code, then the others'. DEVIATION: both scales are counted. At dim 128 turbo2.5 takes 40
+ * bytes = 2.5 bits per value (the paper's "2.5" counts codes alone, which are 2.25), turbo3.5 takes 60 bytes = 3.75.
  * Which channels are outliers is chosen once (`selectOutliers`) and belongs to whoever stores the vectors: dim/8 bytes.
  */
 import { assertBytes, assertFloat32, assertInteger } from "../core/check.js";

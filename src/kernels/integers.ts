@@ -18,8 +18,6 @@ const { fround } = Math;
 
 export const LARGEST = 8191;
 const MOST_SUM = 262000;
-/** Tokens that share one scale of weights. */
-export const BLOCK_TOKENS = 64;
 
 /** Bytes that hold a whole number of codes, and the codes in them. */
 const groupBytes = (bits: number): number => (bits === 3 ? 3 : 1);

@@ -20,8 +20,6 @@ export const SPAN = 64;
 const MOST = 32700;
 /** Ranges and sums up to this count as 0: what is divided by them stays finite. */
 export const LEAST = fround(1e-30);
-/** Tables of one byte that a sum of sixteen bits can take. */
-export const MOST_TABLES = 257;
 
 export const codesPerTable = (bits: number): number => (bits >= 3 ? 1 : 4 >> (bits - 1));
 

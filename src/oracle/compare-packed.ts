@@ -1,7 +1,6 @@
 /** Packed bytes against the format's own: exact, within the tolerance between real backends, or not. */
 import { findFormat } from "../formats/registry.js";
 import {
-  cell,
   distance,
   FLIP_LIMIT,
   groupsOf,
@@ -154,6 +153,3 @@ function equalRange(a: Uint8Array, b: Uint8Array, from: number, to: number): boo
   for (let i = from; i < to; i++) if (a[i] !== b[i]) return false;
   return true;
 }
-
-/** Expected code at a value, for messages. */
-export const expectedCode = (wire: Wire, z: number): number => cell(wire.boundaries, z, wire.tieDown);

@@ -6,7 +6,7 @@ import { fromF16, toF16 } from "../core/float.js";
 import { putF32 } from "../core/little-endian.js";
 import { inverseNormal } from "../core/normal.js";
 import { rotate, rotationFrom, wht } from "../core/wht.js";
-import { type BlockModel, packAll, type Quant } from "./blocks.js";
+import type { Quant } from "./blocks.js";
 import { packingFaults } from "./layouts.js";
 import type { Wire } from "./wire.js";
 
@@ -230,6 +230,3 @@ export const BLOCK_MUTATIONS: readonly Quant[] = [
   { id: "quant-unsigned-max", note: "", unsignedMax: 1 },
   { id: "quant-rounded-scale", note: "", roundedScale: true },
 ];
-
-export const blockMutantBytes = (model: BlockModel, x: Float32Array, quant: Quant): Uint8Array =>
-  packAll(model, x, quant);

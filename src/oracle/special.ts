@@ -1,6 +1,6 @@
 /** Faults that only special inputs show: zeros, NaN, overflow, ties. And bytes that say nothing at all. */
 import type { Comparison } from "./compare-packed.js";
-import { type Fault, ranked } from "./verdict.js";
+import type { Fault } from "./verdict.js";
 
 export interface InputKinds {
   readonly zero: readonly boolean[];
@@ -50,5 +50,3 @@ export const tieFault = (c: Comparison): Fault => ({
   explains: 1,
   evidence: `all ${c.ties.flipped} values that lie exactly on a boundary went to the lower cell, and nothing else differs`,
 });
-
-export const combined = (a: readonly Fault[], b: readonly Fault[]): Fault[] => ranked([...a, ...b]);

@@ -11,7 +11,6 @@ export const toolCall = z.object({
   type: z.literal("function"),
   function: z.object({ name: z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/), arguments: z.string() }),
 });
-export type ToolCall = z.infer<typeof toolCall>;
 
 export const completion = z.object({
   choices: z
