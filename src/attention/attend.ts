@@ -38,6 +38,7 @@ export interface TokenRuns {
   readonly valuePointer: number;
 }
 
+/** What attention sees and how exactly it computes. */
 export interface AttendOptions {
   /** What scores are multiplied by, above 0. Default 1/√headDim. */
   readonly scale?: number;

@@ -7,12 +7,14 @@ import { assertHeads, type CacheConfig } from "./options.js";
 import { RELEASED } from "./page-table.js";
 import { leastFilled, type Sequence } from "./sequences.js";
 
+/** Which tokens `read` and `score` are about. */
 export interface ReadOptions {
   /** Tokens from … to (exclusive). Default: all that every layer holds. */
   readonly from?: number;
   readonly to?: number;
 }
 
+/** Options of `KvCache.attend`. */
 export interface CacheAttendOptions extends AttendOptions {
   /** Query heads, a multiple of kvHeads. Default: the constructor's. */
   readonly heads?: number;

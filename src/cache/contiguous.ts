@@ -14,6 +14,7 @@ export interface ContiguousTensor {
   readonly data: Float32Array | Uint16Array;
 }
 
+/** Element type of tensors that go in or come out. */
 export type ContiguousType = "float32" | "float16";
 const TYPES = ["float32", "float16"] as const;
 

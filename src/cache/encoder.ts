@@ -15,6 +15,7 @@ const CHUNK = 256;
 /** Below this norm no format's scale is near the largest half (the worst stored scale is 5.3 times the norm). */
 const SAFE_SQUARES = 1e6;
 
+/** How many vectors `nonFinite: "sanitize"` has mended, by what was wrong. */
 export interface SanitizedVectors {
   /** Vectors with NaN or infinities. */
   nonFinite: number;

@@ -41,6 +41,7 @@ import { appendTokens } from "./write.js";
 
 const NO_OPTIONS = Object.freeze({});
 
+/** The paged copy-on-write cache of compressed keys and values. Every call does what it says, or throws and changes nothing. */
 export class KvCache implements Iterable<SequenceHandle> {
   readonly config: CacheConfig;
   readonly #parts: CacheParts;

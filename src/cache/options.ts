@@ -9,6 +9,7 @@ import { createReferenceKernels } from "../kernels/reference.js";
 import { loadWasmSync } from "../kernels/wasm.js";
 import type { Geometry } from "./layout.js";
 
+/** What a cache is made of. */
 export interface KvCacheOptions {
   readonly layers: number;
   readonly kvHeads: number;

@@ -27,6 +27,7 @@ export interface PrefixCounters {
   evictions: number;
 }
 
+/** Options of `storePrefix` and `matchPrefix`. */
 export interface PrefixOptions {
   /** Sequences with different salts share nothing: a tenant, a LoRA adapter, anything the keys depend on. */
   readonly salt?: string;

@@ -11,8 +11,10 @@ import type { PrefixEntry } from "./prefix.js";
 import { type SequenceHandle, splitHandle } from "./sequences.js";
 
 export const MAGIC = "turboquant-kv/cache";
+/** The version that snapshots are written with; others are refused. */
 export const SNAPSHOT_VERSION = 1;
 
+/** Options of `KvCache.restore`. */
 export interface RestoreOptions {
   /** As in KvCacheOptions. */
   readonly backend?: "reference" | "wasm" | Kernels;

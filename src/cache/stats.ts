@@ -4,6 +4,7 @@ import { NODE_BYTES, type TableNode } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
 import { leastFilled } from "./sequences.js";
 
+/** Exact counts and bytes of a cache. */
 export interface CacheStats {
   readonly sequences: number;
   /** Tokens of all sequences, counted once per sequence. */

@@ -9,6 +9,7 @@ import { assertInteger } from "./check.js";
 import { GAUSSIAN_BOUNDARIES, GAUSSIAN_CENTROIDS } from "./codebook-tables.js";
 import { f32FromBits } from "./float.js";
 
+/** Levels of a scalar quantiser in units of N(0,1), and the boundaries between them. */
 export interface Codebook {
   readonly bits: number;
   /** 2^bits values. */

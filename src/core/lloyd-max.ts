@@ -18,6 +18,7 @@ import { assertInteger } from "./check.js";
  */
 export type Distribution = "gaussian" | { readonly sphere: number } | { readonly polar: number };
 
+/** A solved codebook, in f64. */
 export interface LloydMax {
   readonly bits: number;
   readonly distribution: Distribution;

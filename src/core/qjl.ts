@@ -21,8 +21,10 @@ import { randomStream, type Seed } from "./random.js";
 
 const { fround } = Math;
 
+/** How the rows of a sketch are drawn. */
 export type SketchKind = "gaussian" | "orthogonal";
 
+/** A seeded matrix with Gaussian or orthogonal rows; the signs of what it makes of a residual are its sketch (QJL). */
 export interface Sketch {
   readonly kind: SketchKind;
   readonly dim: number;

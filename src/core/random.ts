@@ -8,6 +8,7 @@
  */
 import { inverseNormal } from "./normal.js";
 
+/** Up to 64 bits; integers up to 2^53 may be numbers. */
 export type Seed = number | bigint;
 
 /** @throws TypeError unless a number or bigint, RangeError unless an integer in 0 … 2⁶⁴ − 1. */
@@ -19,6 +20,7 @@ export function assertSeed(seed: unknown, name = "seed"): asserts seed is Seed {
     throw new RangeError(`"${name}" expected an integer in 0..2^64 - 1 (a bigint above 2^53), got ${seed}`);
 }
 
+/** Reproducible numbers: the same from the same seed and label on every engine. */
 export interface RandomStream {
   /** A uniform 32-bit integer. */
   uint32(): number;

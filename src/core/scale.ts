@@ -14,7 +14,9 @@
 
 const { fround } = Math;
 
+/** The rules by name. */
 export const SCALE_RULES = ["least-squares", "norm-matching", "unbiased"] as const;
+/** Which scale a vector stores; the header of this file has the formulas. */
 export type ScaleRule = (typeof SCALE_RULES)[number];
 
 /**

@@ -7,6 +7,7 @@ import { loadWasmSync } from "../kernels/wasm.js";
 import type { CodecOptions, SanitizeCounts } from "./format.js";
 import { bitsPerValue, findFormat } from "./registry.js";
 
+/** What `createCodec` takes beside the format's name. */
 export interface CreateCodecOptions extends Omit<CodecOptions, "kernels"> {
   /**
    * What runs: "reference" (TypeScript, the default), "wasm" (compiled on the spot), or a backend from `loadWasm()`.

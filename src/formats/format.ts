@@ -63,12 +63,14 @@ export interface VectorCodec {
   score?(query: Float32Array, bytes: Uint8Array, out: Float32Array): void;
 }
 
+/** A wire format: which vectors it can hold, in how many bytes, and how to open a codec of it. */
 export interface Format {
   readonly name: string;
   /** Who defined the bytes: turboquant, polarquant, ggml, llama, realizar, vllm, onnxruntime, plain. */
   readonly family: string;
   /** Which dimensions it takes, in words: "multiples of 32". */
   readonly dims: string;
+  /** Whether vectors of this many values can be coded. */
   supports(dim: number): boolean;
   /** Bytes of one vector. dim: one that is supported. Formats whose sides differ look at `side` (default key). */
   vectorBytes(dim: number, side?: Side): number;

@@ -5,6 +5,7 @@ import { allFormats, bitsPerValue } from "./registry.js";
 const DIMS = [64, 128, 256] as const;
 type ByDim = Readonly<Partial<Record<(typeof DIMS)[number], number>>>;
 
+/** One row of `listFormats`. */
 export interface FormatListing {
   readonly name: string;
   readonly family: string;

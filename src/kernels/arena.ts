@@ -20,6 +20,7 @@ const ALIGN = 16;
 const align = (n: number): number => Math.ceil(n / ALIGN) * ALIGN;
 const MAX_SPARE = 64 << 20;
 
+/** Regions of a backend's memory, given out and taken back. */
 export class Arena {
   readonly #backing: Backing;
   readonly #free: Span[];

@@ -11,6 +11,7 @@
 import type { Arena } from "./arena.js";
 import type { TileKernels } from "./tile-kernels.js";
 
+/** A backend. See the header of this file for who owns which memory. */
 export interface Kernels extends TileKernels {
   readonly name: "reference" | "wasm-simd";
   readonly arena: Arena;
@@ -22,6 +23,7 @@ export interface Kernels extends TileKernels {
 
   /** x ← R x and x ← R⁻¹ x in place. x: (rows, dim). */
   rotate(plan: number, x: number, rows: number): void;
+  /** The inverse of `rotate`, in place. x: (rows, dim). */
   unrotate(plan: number, x: number, rows: number): void;
 
   /** out ← codes of x: (rows, stride), wholly overwritten; any byte alignment. x is left as it is. */
@@ -68,5 +70,6 @@ export interface Kernels extends TileKernels {
 
   /** out[i] ← ⟨query, key i⟩ over ggml q8_0 and q4_0 rows, decoded to f32 on the fly. bytes: any alignment. */
   dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void;
+  /** The same over q4_0 rows. */
   dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void;
 }

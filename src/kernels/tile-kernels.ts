@@ -5,9 +5,11 @@
 export interface TileKernels {
   /** count rows, `step` bytes apart, in wire order → tokens first … first + count − 1 of a tile; first + count ≤ 16. */
   tileKeys(plan: number, rows: number, step: number, first: number, count: number, tile: number): void;
+  /** The same for values. */
   tileValues(plan: number, rows: number, step: number, first: number, count: number, tile: number): void;
   /** The inverse: the bytes of each vector, `step` apart; nothing between them is touched. */
   untileKeys(plan: number, tile: number, first: number, count: number, rows: number, step: number): void;
+  /** The same for values. */
   untileValues(plan: number, tile: number, first: number, count: number, rows: number, step: number): void;
 
   /**
@@ -15,9 +17,11 @@ export interface TileKernels {
    * sketched: S q. Behind the tables 64 bytes of working space.
    */
   prepareTables8(plan: number, query: number, sketched: number, out: number): void;
+  /** The same with words for bytes. */
   prepareTables16(plan: number, query: number, sketched: number, out: number): void;
   /** out: (16·n,) ← ⟨query, key⟩ by tables. */
   scoreTables8(plan: number, tables: number, tiles: number, n: number, out: number): void;
+  /** The same over tables of words. */
   scoreTables16(plan: number, tables: number, tiles: number, n: number, out: number): void;
 
   /** out ← a query as integers (integers.ts): step f32, 12 bytes, (dim,) i16; with a sketch the same of its bits. */

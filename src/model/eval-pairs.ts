@@ -14,6 +14,7 @@ import {
 import type { Mean } from "./statistics.js";
 import type { Transformer } from "./transformer.js";
 
+/** Which pairs to evaluate, over which tokens. */
 export interface PairsRequest {
   readonly plan: EvalPlan;
   /** Names of pairs (kv-pair.ts), or choices layer by layer, whose names must differ. */
@@ -24,14 +25,17 @@ export interface PairsRequest {
   /** What else the numbers depend on (the model's name and size), for the checkpoint. */
   readonly about: readonly (string | number)[];
   readonly checkpoint?: string;
+  /** Called as work proceeds. */
   readonly onProgress?: (progress: EvalProgress) => void;
 }
 
 /** PASS up to 0.5 of perplexity lost, FAIL (the kill criterion) above 1.0: spec 5 §5.1. */
 export type Gate = "PASS" | "BORDERLINE" | "FAIL";
+/** The gate that a loss of perplexity passes. */
 export const gateOf = (deltaPpl: number): Gate =>
   deltaPpl <= 0.5 ? "PASS" : deltaPpl <= 1 ? "BORDERLINE" : "FAIL";
 
+/** What `evaluatePairs` measured of one K/V pair. */
 export interface EvalResult extends EvalSummary {
   readonly kv: string;
   /** Perplexity lost against the baseline. */

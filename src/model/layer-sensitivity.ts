@@ -7,6 +7,7 @@ import { type KvPair, kvPair } from "./kv-pair.js";
 import type { EvalPlan } from "./perplexity.js";
 import type { Transformer } from "./transformer.js";
 
+/** Which layers and pairs to measure, over which tokens. */
 export interface SensitivityRequest {
   readonly plan: EvalPlan;
   /** Names of pairs: kv-pair.ts. */
@@ -14,9 +15,11 @@ export interface SensitivityRequest {
   /** The formats of all other layers, and what is compared with. */
   readonly baseline: string;
   readonly seed: number;
+  /** Called as work proceeds. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** What compressing one layer alone costs. */
 export interface LayerSensitivity {
   readonly layers: readonly {
     readonly layer: number;

@@ -3,6 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../core/format-error.js";
 import type { TensorType } from "./tensor-types.js";
 
+/** A transformer's geometry and constants. */
 export interface ModelConfig {
   readonly architecture: "llama" | "qwen2";
   readonly name: string;

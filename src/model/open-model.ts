@@ -13,13 +13,16 @@ export interface TokenizerOptions {
   readonly tokenizer?: string;
 }
 
+/** How to open a model. */
 export interface OpenModelOptions extends TransformerOptions, TokenizerOptions {}
 
+/** A loaded model. */
 export interface Model {
   readonly transformer: Transformer;
   readonly tokenizer: Tokenizer;
   /** Bytes of the model's file. */
   readonly fileBytes: number;
+  /** Ends its threads. */
   close(): Promise<void>;
 }
 

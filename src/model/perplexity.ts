@@ -12,6 +12,7 @@ import type { KvStore } from "./kv-store.js";
 import { type Mean, meanOf, quantile } from "./statistics.js";
 import type { Transformer } from "./transformer.js";
 
+/** How a text is cut into chunks and which predictions are scored. */
 export interface EvalPlan {
   readonly tokens: Int32Array;
   readonly context: number;
@@ -45,6 +46,7 @@ export interface EvalState {
   readonly contenders: ReadonlyMap<string, Scores>;
 }
 
+/** How far an evaluation is. */
 export interface EvalProgress {
   readonly chunk: number;
   readonly chunks: number;
@@ -189,6 +191,7 @@ function comparison(transformer: Transformer, caches: number) {
   };
 }
 
+/** Perplexity and divergence, each with its error. */
 export interface EvalSummary {
   readonly scored: number;
   readonly ppl: number;

@@ -92,6 +92,7 @@ export class RecordingKv implements KvStore {
   }
 }
 
+/** What to record of which tokens. */
 export interface RecordRequest {
   readonly tokens: Int32Array;
   readonly layers: readonly number[];
@@ -100,6 +101,7 @@ export interface RecordRequest {
   /** Said in the file's metadata: which model, which text. */
   readonly model: string;
   readonly text: string;
+  /** Called as work proceeds. */
   readonly onProgress?: (tokens: number) => void;
 }
 

@@ -7,12 +7,15 @@ export interface EncodeOptions {
   readonly special?: boolean;
 }
 
+/** Text to tokens and back. */
 export interface Tokenizer {
   readonly vocabulary: number;
   /** Whether the model wants the beginning-of-text token. */
   readonly addsBos: boolean;
   readonly bos: number | undefined;
   readonly eos: number | undefined;
+  /** Token ids of a text. */
   encode(text: string, options?: EncodeOptions): Int32Array;
+  /** The text of token ids. */
   decode(ids: ArrayLike<number>): string;
 }

@@ -15,6 +15,7 @@ import type { KvShape, KvStore } from "./kv-store.js";
 import type { ModelConfig, ModelSource } from "./model-source.js";
 import { type Layer, loadWeights, type Matrix, type Weights } from "./weights.js";
 
+/** How a transformer computes. */
 export interface TransformerOptions {
   /** Threads that work, the calling one included; fewer where workers do not start. */
   readonly threads?: number;
@@ -27,6 +28,7 @@ const LOGIT_ROWS = 32;
 /** Rows of a matrix that a thread draws at a time. */
 const PIECE = 64;
 
+/** A decoder-only transformer of the Llama family whose cache is passed in. */
 export class Transformer {
   readonly config: ModelConfig;
   readonly engine: Engine;

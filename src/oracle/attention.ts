@@ -10,6 +10,7 @@ import { trueRotation, trueUnrotation } from "./transforms.js";
 import { type Fault, pairId, ranked, type Verdict } from "./verdict.js";
 import { type Wire, wireOf } from "./wire.js";
 
+/** What a fork computed for attention, and from what. */
 export interface AttentionOptions {
   readonly keyFormat: string;
   readonly valueFormat: string;

@@ -4,6 +4,7 @@ import { randomStream } from "../core/random.js";
 /** Head dimensions of real models: every class of padding and of Hadamard block is among them. */
 export const HEAD_DIMS: readonly number[] = [128, 64, 256, 32, 80, 96, 112, 192, 320, 512, 576];
 
+/** An input that exposes faults, made from a seed. */
 export interface Case {
   readonly name: string;
   readonly exposes: readonly string[];
@@ -23,6 +24,7 @@ const gaussian =
     return rows(n, (v, i) => shape(r.normal(), v, i))(dim);
   };
 
+/** The inputs that expose faults. */
 export const CASES: readonly Case[] = [
   { name: "gaussian", exposes: ["rotation", "codebook", "norm", "packing"], make: gaussian(64, 1, (t) => t) },
   { name: "heavy-tailed", exposes: ["norm", "quant-scale"], make: gaussian(32, 2, (t) => t * t * t) },
@@ -76,6 +78,7 @@ export const CASES: readonly Case[] = [
 const BY_DIM = ["gaussian", "outlier-channels", "one-hot", "constant", "zeros"];
 const DIM_FAULTS = ["pad-missing", "rotation-scale", "codebook-sigma", "pack-tail-dropped", "norm-block"];
 
+/** A case at one dimension. */
 export interface CaseAt extends Case {
   readonly dim: number;
 }

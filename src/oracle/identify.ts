@@ -5,6 +5,7 @@ import { allFormats } from "../formats/registry.js";
 import { HEAD_DIMS } from "./cases.js";
 import { referenceBytes } from "./compare-packed.js";
 
+/** A wire format that given bytes may be of. */
 export interface Candidate {
   readonly format: string;
   readonly side: Side;

@@ -1,6 +1,7 @@
 /** The answer of every check, as people and programs read it. Fault ids are those of the catalogue, or `unknown`. */
 export type VerdictWord = "exact" | "tolerated" | "conforming" | "faulty";
 
+/** Where a fork's output first differs. */
 export interface FirstDifference {
   readonly vector: number;
   readonly field: string;
@@ -14,6 +15,7 @@ export interface FirstDifference {
   readonly source?: string;
 }
 
+/** A named fault, how much of the differences it explains, and why. */
 export interface Fault {
   /** A catalogue id, two of them joined by + in alphabetical order, or `unknown`. */
   readonly id: string;
@@ -22,6 +24,7 @@ export interface Fault {
   readonly evidence: string;
 }
 
+/** One measured figure of a verdict, with its limit. */
 export interface Check {
   readonly id: string;
   readonly status: "pass" | "fail" | "info";
@@ -29,6 +32,7 @@ export interface Check {
   readonly limit: number | string | null;
 }
 
+/** What the oracle says. */
 export interface Verdict {
   readonly format: string;
   readonly dim: number;

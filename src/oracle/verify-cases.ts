@@ -20,6 +20,7 @@ export interface CaseOutput {
   readonly decoded?: Float32Array;
 }
 
+/** How one case at one dimension came out. */
 export interface CaseCount {
   readonly case: string;
   readonly dim: number;
@@ -41,6 +42,7 @@ export interface CasesVerdict extends Verdict {
   readonly cases: readonly CaseCount[];
 }
 
+/** What `verifyCases` judges. */
 export interface CasesOptions {
   readonly format: string;
   readonly side: "key" | "value";

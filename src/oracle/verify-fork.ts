@@ -4,6 +4,7 @@ import { referenceBytes } from "./compare-packed.js";
 import { type Fork, ForkError } from "./forks/fork.js";
 import { type CaseOutput, type CasesOptions, type CasesVerdict, verifyCases } from "./verify-cases.js";
 
+/** An input that a running fork is asked to code. */
 export type ForkInput = Pick<CaseOutput, "case" | "dim" | "exposes" | "input">;
 
 /**

@@ -6,6 +6,7 @@ import { assembleStream, type Completion, completion, modelList, shapeFault } fr
 import { PROMPTS } from "./prompts.js";
 import { callFault, EXECUTE_CODE, READ_FILE, type ToolSchema, WEB_SEARCH } from "./tools.js";
 
+/** What a server answered, check by check. */
 export interface ServerCheck {
   readonly name: string;
   readonly status: "passed" | "failed" | "skipped";
@@ -14,6 +15,7 @@ export interface ServerCheck {
   readonly milliseconds: number;
 }
 
+/** What `checkServer` asks, and of whom. */
 export interface CheckOptions {
   /** Base address, with or without a trailing "/v1". */
   readonly url: string;
@@ -24,6 +26,7 @@ export interface CheckOptions {
   readonly stream?: boolean;
   readonly modelsTimeoutMs?: number;
   readonly chatTimeoutMs?: number;
+  /** Replaces the global fetch, for tests. */
   readonly fetch?: typeof fetch;
 }
 

@@ -19,9 +19,11 @@ export interface Probe {
   readonly platform: string;
   /** Standard output of a tool. Rejects when it is missing, fails or takes too long. */
   run(command: string, args: readonly string[]): Promise<string>;
+  /** A text file's content. Rejects when it cannot be read. */
   readText(path: string): Promise<string>;
   /** The library's figures. */
   memory(): Promise<MemoryReading>;
+  /** The processor's name; null when it has none. */
   chip(): Promise<string | null>;
   /** The runtime's own figures: always there. */
   fallback(): MemoryReading;

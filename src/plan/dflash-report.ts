@@ -6,6 +6,7 @@ const number = (value: number | null | undefined, unit: string): string =>
   value == null ? "" : `${value.toFixed(2)}${unit}`;
 
 /** @param machine e.g. "M3 Max 36GB" */
+/** The Markdown report of a run. */
 export function dflashReport(plan: DflashPlan, machine: string, result: DflashResult | null = null): string {
   const { pair } = plan;
   return `# DFlash Apple Silicon Benchmark Report

@@ -3,6 +3,7 @@ import { assertInteger } from "../core/check.js";
 import { GIB } from "./kv-bytes.js";
 import { shellCommand } from "./shell.js";
 
+/** A target model and its draft model. */
 export interface DflashPair {
   readonly slug: string;
   readonly base: string;
@@ -40,6 +41,7 @@ export const DFLASH_PAIRS: readonly DflashPair[] = [
 
 export const DRAFT_WINDOW = 4096;
 
+/** Memory and machine that a DFlash pair must fit. */
 export interface DflashRequest {
   readonly totalBytes: number;
   readonly slug?: string;
@@ -48,6 +50,7 @@ export interface DflashRequest {
   readonly thinking?: boolean;
 }
 
+/** The pair that fits, and the commands that run it. */
 export interface DflashPlan {
   readonly pair: DflashPair;
   readonly memoryGb: number;

@@ -7,9 +7,12 @@ import {
   resolveLayers,
 } from "./layer-types.js";
 
+/** The backends of llama.cpp by name. */
 export const BACKENDS = ["cuda", "metal", "vulkan", "cpu"] as const;
+/** A backend of llama.cpp. */
 export type Backend = (typeof BACKENDS)[number];
 
+/** Types layer by layer, with the environment and flags that make the engine use them. */
 export interface EngineProfile {
   readonly layers: ResolvedLayers;
   readonly env: Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@
 import type { Gpu } from "./hardware.js";
 import { MIB } from "./kv-bytes.js";
 
+/** Total and available memory, bytes. */
 export interface MemoryReading {
   readonly totalBytes: number;
   readonly availableBytes: number;

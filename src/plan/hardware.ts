@@ -1,6 +1,7 @@
 /** What a machine has for a model and its cache. Detection fills it in; planning only reads it. */
 import { GIB } from "./kv-bytes.js";
 
+/** A graphics card and its memory, bytes. */
 export interface Gpu {
   readonly vendor: "nvidia";
   readonly name: string;
@@ -8,6 +9,7 @@ export interface Gpu {
   readonly freeBytes: number;
 }
 
+/** A machine's memory, as far as planning needs it. */
 export interface Hardware {
   readonly platform: string;
   /** Name of the chip or processor; null when unknown. */
@@ -23,6 +25,7 @@ export interface Hardware {
   readonly notes: readonly string[];
 }
 
+/** Where model and cache are to lie, and how many bytes there are. */
 export interface MemoryPool {
   readonly kind: "nvidia" | "apple" | "system" | "given";
   /** "NVIDIA VRAM", "Apple unified memory", "system memory". */

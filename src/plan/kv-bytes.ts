@@ -19,6 +19,7 @@ export interface LayerTypes {
 
 /** Bytes per 1,024² and 1,024³. */
 export const MIB = 2 ** 20;
+/** Bytes of a GiB. */
 export const GIB = 2 ** 30;
 
 /** Physical batch that llama-server adds to a sliding window, and the multiple it rounds cells up to. */
@@ -55,6 +56,7 @@ export function layerTokenBytes(
   ];
 }
 
+/** Bytes of a cache, layer by layer. */
 export interface KvBytes {
   readonly keys: number;
   readonly values: number;

@@ -19,6 +19,7 @@ export const ENGINE_TYPES = [
   "turbo3",
   "turbo2",
 ] as const;
+/** A cache type of the engine. */
 export type EngineType = (typeof ENGINE_TYPES)[number];
 
 export const isTurbo = (type: string): boolean => /^turbo[234]$/.test(type);
@@ -27,6 +28,7 @@ export const isTurbo = (type: string): boolean => /^turbo[234]$/.test(type);
 export const formatOf = (type: EngineType): string =>
   type === "f32" ? "f32" : isTurbo(type) ? `llama/${type}` : `ggml/${type}`;
 
+/** Cache types and the layer mode that is asked for. */
 export interface LayerRequest {
   /** TURBO_LAYER_ADAPTIVE; null = not set. */
   readonly mode: number | null;
@@ -40,6 +42,7 @@ export interface LayerRequest {
   readonly autoAsymmetric?: boolean;
 }
 
+/** The types that each layer really gets, and why. */
 export interface ResolvedLayers {
   readonly keys: readonly EngineType[];
   readonly values: readonly EngineType[];

@@ -4,8 +4,10 @@
  */
 import type { EngineType } from "./layer-types.js";
 
+/** The name of a level. */
 export type LevelName = "turbo4" | "turbo3" | "turbo2" | "q4_0";
 
+/** A level: its cache types, layer mode and wanted headroom. */
 export interface Level {
   readonly name: LevelName;
   /** Cache type for -ctk and -ctv. */
@@ -31,6 +33,7 @@ const level = (entry: Omit<Level, "compressionRatio">): Level => ({
   compressionRatio: 16 / entry.bitsPerChannel,
 });
 
+/** The levels, best quality first. */
 export const LEVELS: readonly Level[] = [
   level({
     name: "turbo4",

@@ -10,6 +10,7 @@
 import { kvBytes, type LayerTypes, MIB, type VectorBytes } from "./kv-bytes.js";
 import type { ModelShape } from "./model-shape.js";
 
+/** What llama-server prints about its cache. */
 export interface CacheLine {
   readonly mib: number;
   readonly cells: number;

@@ -11,6 +11,7 @@ import {
 } from "./kv-bytes.js";
 import type { ModelShape } from "./model-shape.js";
 
+/** Formats of keys and values. */
 export interface CachePair {
   /** As written: "q8_0/turbo3". */
   readonly name: string;
@@ -18,6 +19,7 @@ export interface CachePair {
   readonly values: string;
 }
 
+/** One row of the memory table. */
 export interface MemoryRow extends CachePair {
   readonly bitsPerValue: number;
   readonly tokenBytes: number;

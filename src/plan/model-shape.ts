@@ -14,6 +14,7 @@ export interface LayerShape {
   readonly window: number | null;
 }
 
+/** A model's layers, as far as its cache is concerned. */
 export interface ModelShape {
   readonly name: string;
   /** By model layer; null for a layer without a KV cache (recurrent, linear attention). */

@@ -52,6 +52,7 @@ const BUGGY = `def average_of_positives(values):
 /** Whether every word occurs, in any order. */
 const all = (...parts: string[]): RegExp => new RegExp(parts.map((p) => `(?=[\\s\\S]*${p})`).join(""), "i");
 
+/** The fixed prompts that `check-server --prompts` sends. */
 export const PROMPTS: readonly FixedPrompt[] = [
   {
     category: "long_context_summary",

@@ -10,6 +10,7 @@ import { formatsOf, type ResolvedLayers, resolveLayers } from "./layer-types.js"
 import { LEVEL_NAMES, LEVELS, type Level, type LevelName } from "./levels.js";
 import type { ModelShape } from "./model-shape.js";
 
+/** Model, context and machine to plan for. */
 export interface PlanRequest {
   readonly model: ModelShape;
   /** Tokens. */
@@ -37,6 +38,7 @@ export interface LevelPlan {
   readonly nominalKvBytes: number;
 }
 
+/** Every level against this machine, the chosen one, and its flags. */
 export interface Plan {
   readonly chosen: LevelPlan;
   readonly levels: readonly LevelPlan[];

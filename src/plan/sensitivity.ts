@@ -13,6 +13,7 @@ const file = z.object({
   layers: z.array(z.object({ layer: z.int().nonnegative(), options: z.array(option).min(1) })).min(1),
 });
 
+/** A format that a layer could have: bytes and cost. */
 export interface Option {
   readonly k: string;
   readonly v: string;
@@ -20,6 +21,7 @@ export interface Option {
   readonly kl: number;
 }
 
+/** Formats layer by layer, with bytes and the sum of costs. */
 export interface SensitivityProfile {
   /** One option a layer, in layer order. */
   readonly layers: readonly Option[];

@@ -29,6 +29,7 @@ export const agentProfileSchema = z.object({
     }),
   }),
 });
+/** A server profile, as its schema says. */
 export type AgentProfile = z.infer<typeof agentProfileSchema>;
 
 export interface ServerOptions {

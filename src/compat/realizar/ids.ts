@@ -18,18 +18,22 @@ export class SeqId {
     this.#value = value ?? nextSequence++;
   }
 
+  /** The id as a number. */
   value(): number {
     return this.#value;
   }
 
+  /** Whether both are the same id. */
   equals(other: SeqId): boolean {
     return this.#value === other.#value;
   }
 
+  /** The number, as serde writes it. */
   toJSON(): number {
     return this.#value;
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(value: unknown): SeqId {
     assertInteger(value, "seqId", 0);
     return new SeqId(value);
@@ -45,18 +49,22 @@ export class PageId {
     this.#value = value;
   }
 
+  /** The id as a number. */
   value(): number {
     return this.#value;
   }
 
+  /** Whether both are the same id. */
   equals(other: PageId): boolean {
     return this.#value === other.#value;
   }
 
+  /** The number, as serde writes it. */
   toJSON(): number {
     return this.#value;
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(value: unknown): PageId {
     assertInteger(value, "pageId", 0);
     return new PageId(value);

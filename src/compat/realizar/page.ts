@@ -19,10 +19,12 @@ export class KvPage {
     this.values = new Float32Array(size);
   }
 
+  /** Whether no token fits in any more. */
   isFull(blockSize: number): boolean {
     return this.numTokens >= blockSize;
   }
 
+  /** Whether more than one sequence holds it. */
   isShared(): boolean {
     return this.refCount > 1;
   }
@@ -32,6 +34,7 @@ export class KvPage {
     return Math.max(0, blockSize - this.numTokens);
   }
 
+  /** A deep copy. */
   clone(): KvPage {
     const copy = new KvPage(this.id, 0, 0, 0);
     copy.keys = this.keys.slice();

@@ -18,6 +18,7 @@ import type { FragmentationStats, PagedCacheStats } from "./stats.js";
 
 const { fround } = Math;
 
+/** The crate's cache of f32 pages. */
 export class PagedKvCache {
   readonly #pool: PagePool<KvPage>;
   /** f32 keys and values of a page, in bytes. */
@@ -172,10 +173,12 @@ export class PagedKvCache {
     return total === 0 ? 0 : fround(quotient(this.#pool.stats.usedPages, total) * 100);
   }
 
+  /** Pages that nobody holds. */
   freePageCount(): number {
     return this.#pool.free.length;
   }
 
+  /** Holes and waste as the crate counts them. */
   fragmentationStats(): FragmentationStats {
     return measureFragmentation(this.#pool);
   }
@@ -185,6 +188,7 @@ export class PagedKvCache {
     return advisesDefragmentation(this.#pool, 0.3);
   }
 
+  /** As `shouldDefragment`, with a threshold of one's own. */
   shouldDefragmentWithThreshold(threshold: number): boolean {
     return advisesDefragmentation(this.#pool, threshold);
   }

@@ -44,6 +44,7 @@ export class CachedPrefix {
     this.pageIds = [...pageIds];
   }
 
+  /** One more user. */
   addRef(): void {
     this.refCount++;
   }
@@ -54,6 +55,7 @@ export class CachedPrefix {
     return this.refCount === 0;
   }
 
+  /** A deep copy. */
   clone(): CachedPrefix {
     return Object.assign(new CachedPrefix(this.hash, this.numTokens, this.pageIds), {
       refCount: this.refCount,
@@ -82,6 +84,7 @@ export class CachedPrefix {
     };
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(json: unknown): CachedPrefix {
     const { hash, page_ids: ids } = asRecord(json, "json");
     if (!Array.isArray(ids)) throw new TypeError(`"page_ids" expected an array, got ${typeof ids}`);
@@ -126,6 +129,7 @@ export class PrefixCache {
     return entry;
   }
 
+  /** As `lookup`, by the hash of these tokens. */
   lookupTokens(tokens: ArrayLike<number>): Readonly<CachedPrefix> | undefined {
     return this.lookup(computePrefixHash(tokens));
   }
@@ -164,10 +168,12 @@ export class PrefixCache {
     return this.#entries.delete(hash);
   }
 
+  /** Entries. */
   len(): number {
     return this.#entries.size;
   }
 
+  /** Whether there is none. */
   isEmpty(): boolean {
     return this.#entries.size === 0;
   }

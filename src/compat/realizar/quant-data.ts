@@ -107,6 +107,7 @@ class BlockStore implements Store {
   }
 }
 
+/** Keys or values of a page in one of the crate's types. */
 export class QuantizedKvData {
   readonly #quantType: KvQuantType;
   readonly #keys: Store;
@@ -130,6 +131,7 @@ export class QuantizedKvData {
     this.#values = emptyStore(from, size);
   }
 
+  /** The type of its blocks. */
   quantType(): KvQuantType {
     return this.#quantType;
   }
@@ -171,6 +173,7 @@ export class QuantizedKvData {
     return this.#values.read(offset, length);
   }
 
+  /** A deep copy. */
   clone(): QuantizedKvData {
     return new QuantizedKvData(this);
   }

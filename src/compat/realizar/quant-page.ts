@@ -4,6 +4,7 @@ import type { PageId } from "./ids.js";
 import { QuantizedKvData } from "./quant-data.js";
 import type { KvQuantType } from "./quant-type.js";
 
+/** A page of quantised keys and values. */
 export class QuantizedKvPage {
   id: PageId;
   data: QuantizedKvData;
@@ -22,6 +23,7 @@ export class QuantizedKvPage {
     this.#tokenValues = numHeads * headDim;
   }
 
+  /** The type of its blocks. */
   quantType(): KvQuantType {
     return this.data.quantType();
   }
@@ -31,10 +33,12 @@ export class QuantizedKvPage {
     return this.data.memoryBytes();
   }
 
+  /** Whether no token fits in any more. */
   isFull(): boolean {
     return this.numTokens >= this.#blockSize;
   }
 
+  /** Whether more than one sequence holds it. */
   isShared(): boolean {
     return this.refCount > 1;
   }

@@ -5,6 +5,7 @@ import { assertOneOf } from "../../core/check.js";
 export const KvQuantType = { FP32: "FP32", Q8: "Q8", Q4: "Q4" } as const;
 export type KvQuantType = (typeof KvQuantType)[keyof typeof KvQuantType];
 
+/** The crate's default. */
 export const DEFAULT_KV_QUANT_TYPE: KvQuantType = KvQuantType.FP32;
 
 const NAMES = Object.values(KvQuantType);

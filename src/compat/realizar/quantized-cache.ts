@@ -13,6 +13,7 @@ import { QuantizedKvPage } from "./quant-page.js";
 import { assertQuantType, type KvQuantType } from "./quant-type.js";
 import type { PagedCacheStats } from "./stats.js";
 
+/** The crate's cache of quantised pages. */
 export class QuantizedPagedKvCache {
   readonly #pool: PagePool<QuantizedKvPage>;
   readonly #quantType: KvQuantType;
@@ -37,6 +38,7 @@ export class QuantizedPagedKvCache {
     this.#pool = new PagePool(pages, blockSize);
   }
 
+  /** The type of its blocks. */
   quantType(): KvQuantType {
     return this.#quantType;
   }
@@ -66,6 +68,7 @@ export class QuantizedPagedKvCache {
     return this.#pool.tables.get(sequenceValue(seq))?.map((index) => new PageId(index));
   }
 
+  /** Pages, free or not. */
   totalPages(): number {
     return this.#pool.pages.length;
   }
@@ -91,6 +94,7 @@ export class QuantizedPagedKvCache {
     return this.#pool.stats.clone();
   }
 
+  /** Pages that nobody holds. */
   freePageCount(): number {
     return this.#pool.free.length;
   }

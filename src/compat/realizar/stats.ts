@@ -34,14 +34,17 @@ export class PagedCacheStats {
     Object.assign(this, values);
   }
 
+  /** A deep copy. */
   clone(): PagedCacheStats {
     return new PagedCacheStats(this);
   }
 
+  /** With serde's field names. */
   toJSON(): Record<string, number> {
     return countersToJson<PagedCacheStats>(this, CACHE_COUNTERS);
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(json: unknown): PagedCacheStats {
     return countersFromJson(new PagedCacheStats(), json, CACHE_COUNTERS);
   }
@@ -72,14 +75,17 @@ export class FragmentationStats {
     Object.assign(this, values);
   }
 
+  /** A deep copy. */
   clone(): FragmentationStats {
     return new FragmentationStats(this);
   }
 
+  /** With serde's field names. */
   toJSON(): Record<string, number> {
     return countersToJson<FragmentationStats>(this, FRAGMENTATION_FIELDS);
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(json: unknown): FragmentationStats {
     const f32 = ["fragmentationRatio", "avgTokensPerPage"] as const;
     return countersFromJson(new FragmentationStats(), json, FRAGMENTATION_FIELDS, f32);
@@ -108,14 +114,17 @@ export class PrefixCacheStats {
     return lookups === 0 ? 0 : this.hits / lookups;
   }
 
+  /** A deep copy. */
   clone(): PrefixCacheStats {
     return new PrefixCacheStats(this);
   }
 
+  /** With serde's field names. */
   toJSON(): Record<string, number> {
     return countersToJson<PrefixCacheStats>(this, PREFIX_COUNTERS);
   }
 
+  /** From what `toJSON` gives. */
   static fromJSON(json: unknown): PrefixCacheStats {
     return countersFromJson(new PrefixCacheStats(), json, PREFIX_COUNTERS);
   }

@@ -6,6 +6,7 @@ import { type Fork, ForkError } from "./fork.js";
 import { openProcess } from "./process.js";
 import { type Symbols, symbolsOf } from "./symbols.js";
 
+/** Which shared library, and which of its functions. */
 export interface LibraryOptions {
   readonly path: string;
   readonly format: string;

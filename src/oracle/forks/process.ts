@@ -17,6 +17,7 @@ const LINE_KEPT = 4096;
 /** How long a process may take to exit after its input ended, before it is ended. */
 const GRACE_MS = 2000;
 
+/** How long an answer of a process may take. */
 export interface ProcessOptions {
   /** How messages call it. */
   readonly name: string;
