@@ -23,6 +23,7 @@ const BROWSER: Readonly<Record<string, readonly string[]>> = {
   "./wasm": [],
   "./cache": ["@msgpack/msgpack", "@noble/hashes/sha2.js"],
   "./oracle": [],
+  "./properties": ["fast-check"],
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
   "./compat/realizar": [],
 };
