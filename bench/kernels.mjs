@@ -4,7 +4,7 @@ import { createSketch } from "../dist/core/qjl.js";
 import { createQuantizer } from "../dist/core/quantizer.js";
 import { randomStream } from "../dist/core/random.js";
 import { SCALE_RULES } from "../dist/core/scale.js";
-import { seededRotation } from "../dist/core/wht.js";
+import { seededRotation } from "../dist/core/seeded-rotation.js";
 import { createPlan } from "../dist/kernels/plan.js";
 import { createReferenceKernels } from "../dist/kernels/reference.js";
 import { loadWasm } from "../dist/kernels/wasm.js";

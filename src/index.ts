@@ -9,7 +9,8 @@ export { type Distribution, type LloydMax, lloydMax } from "./core/lloyd-max.js"
 export { createSketch, type Sketch, type SketchKind } from "./core/qjl.js";
 export { type RandomStream, randomStream, type Seed } from "./core/random.js";
 export { SCALE_RULES, type ScaleRule } from "./core/scale.js";
-export { type Rotation, rotate, seededRotation, unrotate, wht } from "./core/wht.js";
+export { type SeededRotationOptions, seededRotation } from "./core/seeded-rotation.js";
+export { type Rotation, rotate, unrotate, wht } from "./core/wht.js";
 export { type Codec, type CreateCodecOptions, createCodec } from "./formats/codec.js";
 export type { Format, NonFinitePolicy, SanitizeCounts, Side } from "./formats/format.js";
 export { type FormatListing, listFormats } from "./formats/list-formats.js";

@@ -10,11 +10,12 @@
  * the codecs of today ignore.
  */
 
+import { gaussianCodebook } from "../core/codebook.js";
 import { createSketch, type Sketch } from "../core/qjl.js";
 import { createQuantizer } from "../core/quantizer.js";
 import type { Seed } from "../core/random.js";
 import { defaultScaleRule, type ScaleRule } from "../core/scale.js";
-import { seededRotation } from "../core/wht.js";
+import { seededRotation } from "../core/seeded-rotation.js";
 import type { Side, VectorCodec } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
 import type { Kernels } from "../kernels/kernels.js";
@@ -100,7 +101,7 @@ class TurboSide implements SideCodec {
     const rows = this.#sketch?.rows ?? 0;
     this.#plan = createPlan(
       kernels.arena,
-      createQuantizer(seededRotation(dim, seed), bits, rule),
+      createQuantizer(seededRotation(dim, seed, { codebook: gaussianCodebook(bits) }), bits, rule),
       this.#sketch,
     );
     this.dim = dim;

@@ -6,13 +6,13 @@
  * O(d log d), is orthogonal up to f32 rounding, and makes coordinates only approximately Gaussian. The signs
  * before H are what makes it random (signs after it are inert for a symmetric codebook, and are there because
  * two diagonals make forward and inverse the same code). Cost measured in test/theory: none on Gaussian, heavy-
- * tailed and real vectors; a one-hot vector becomes equal magnitudes and has the distortion of that point.
+ * tailed and real vectors, nor on constant vectors and Walsh rows, for which seeded-rotation.ts chooses s₁; a one-hot
+ * vector becomes equal magnitudes and has the distortion of that point.
  *
  * The dimension is any multiple of 32: H is block-diagonal with blocks of the largest power of two that divides
  * it (128 = 1 × 128, 96 = 3 × 32, 576 = 9 × 64). Nothing is padded and nothing is cropped.
  */
 import { assertInteger } from "./check.js";
-import { randomStream, type Seed } from "./random.js";
 
 const { fround } = Math;
 
@@ -69,14 +69,6 @@ export interface Rotation {
 /** A rotation with given diagonals; `block` must be a power of two that divides dim. */
 export function rotationFrom(before: Float32Array, after: Float32Array, block: number): Rotation {
   return { dim: before.length, block, before, after, unit: fround(1 / Math.sqrt(block)) };
-}
-
-/** The rotation of a seed. Its stream is labelled, so no data stream of the same seed can coincide with it. */
-export function seededRotation(dim: number, seed: Seed, label = "rotation"): Rotation {
-  assertRotates(dim);
-  const stream = randomStream(seed, label);
-  const signs = (): Float32Array => Float32Array.from({ length: dim }, () => stream.sign());
-  return rotationFrom(signs(), signs(), hadamardBlock(dim));
 }
 
 /** x ← R x. x: (dim,). */

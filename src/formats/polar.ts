@@ -7,7 +7,8 @@ import { assertBytes, assertFloat32, assertOneOf } from "../core/check.js";
 import { F16_MAX, fromF16, toF16 } from "../core/float.js";
 import { FormatError } from "../core/format-error.js";
 import { fromPolar, POLAR_BITS, POLAR_GROUP, POLAR_GROUP_BITS, toPolar } from "../core/recursive-polar.js";
-import { assertRotates, type Rotation, rotate, rotates, seededRotation, unrotate } from "../core/wht.js";
+import { seededRotation } from "../core/seeded-rotation.js";
+import { assertRotates, type Rotation, rotate, rotates, unrotate } from "../core/wht.js";
 import { assertSize } from "./block-codec.js";
 import type { CodecOptions, Format, SanitizeCounts, VectorCodec } from "./format.js";
 

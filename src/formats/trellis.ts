@@ -15,6 +15,7 @@ import { dot, fromF16 } from "../core/float.js";
 import { getU16, putU16 } from "../core/little-endian.js";
 import { assertSeed } from "../core/random.js";
 import { defaultScaleRule, SCALE_RULES } from "../core/scale.js";
+import { seededRotation } from "../core/seeded-rotation.js";
 import { readTrellis } from "../core/trellis.js";
 import {
   createTrellisQuantizer,
@@ -22,7 +23,7 @@ import {
   type TrellisQuantizer,
 } from "../core/trellis-quantizer.js";
 import { TRELLIS_NAMES, type TrellisName, trellisByName } from "../core/trellis-tables.js";
-import { assertRotates, rotate, rotates, seededRotation } from "../core/wht.js";
+import { assertRotates, rotate, rotates } from "../core/wht.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, trellisWorkBytes } from "../kernels/plan.js";
 import { createReferenceKernels } from "../kernels/reference.js";

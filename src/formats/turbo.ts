@@ -12,12 +12,14 @@
  * the staging between caller's arrays and the backend's memory, and the policy for what fp16 cannot hold.
  */
 import { assertBytes, assertFloat32, assertOneOf } from "../core/check.js";
+import { gaussianCodebook } from "../core/codebook.js";
 import { dot } from "../core/float.js";
 import { createSketch, type Sketch, type SketchKind } from "../core/qjl.js";
 import { createQuantizer, type Quantizer } from "../core/quantizer.js";
 import { assertSeed } from "../core/random.js";
 import { defaultScaleRule, SCALE_RULES, type ScaleRule } from "../core/scale.js";
-import { assertRotates, rotates, seededRotation } from "../core/wht.js";
+import { seededRotation } from "../core/seeded-rotation.js";
+import { assertRotates, rotates } from "../core/wht.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
 import { createReferenceKernels } from "../kernels/reference.js";
@@ -95,7 +97,12 @@ export class TurboCodec implements VectorCodec {
     this.dim = dim;
     this.width = dim;
     this.kernels = options.kernels ?? createReferenceKernels();
-    this.quantizer = createQuantizer(seededRotation(dim, seed, label), shape.bits, scale, center);
+    this.quantizer = createQuantizer(
+      seededRotation(dim, seed, { label, codebook: gaussianCodebook(shape.bits) }),
+      shape.bits,
+      scale,
+      center,
+    );
     this.sketch = shape.sketch ? createSketch(kind, dim, seed) : undefined;
     this.bytesPerVector = vectorLayout(dim, shape.bits, this.sketch?.rows ?? 0).stride;
     this.#sanitize = nonFinite === "sanitize";

@@ -4,7 +4,7 @@
  * a time. All quantities are those of a group of unit norm.
  */
 import { gaussianCodebook } from "../core/codebook.js";
-import { seededRotation } from "../core/wht.js";
+import { seededRotation } from "../core/seeded-rotation.js";
 import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO } from "../formats/llama-codebooks.js";
 import { denseMatrices } from "../formats/llama-dense.js";
 import { llamaRotation } from "../formats/llama-rotation.js";
@@ -152,7 +152,7 @@ function ownWire(name: string, dim: number, seed: number | bigint, side: "key" |
   if (!digit || qjl) return undefined;
   const bits = Number(digit);
   const book = gaussianCodebook(bits);
-  const r = seededRotation(dim, seed);
+  const r = seededRotation(dim, seed, { codebook: book });
   return {
     name,
     bits,

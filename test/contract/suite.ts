@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { createSketch, type Sketch } from "../../src/core/qjl.js";
 import { createQuantizer, type Quantizer } from "../../src/core/quantizer.js";
 import { SCALE_RULES, type ScaleRule } from "../../src/core/scale.js";
-import { seededRotation } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
 import type { Kernels } from "../../src/kernels/kernels.js";
 import { createPlan, vectorLayout } from "../../src/kernels/plan.js";
 import { createReferenceKernels } from "../../src/kernels/reference.js";

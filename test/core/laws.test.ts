@@ -4,7 +4,8 @@ import { packCodes, packedBytes, unpackCodes } from "../../src/core/bits.js";
 import { haarRotation } from "../../src/core/haar.js";
 import { inverseNormal } from "../../src/core/normal.js";
 import { randomStream } from "../../src/core/random.js";
-import { assertRotates, rotate, seededRotation, unrotate, wht } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
+import { assertRotates, rotate, unrotate, wht } from "../../src/core/wht.js";
 
 const DIMS = [32, 64, 96, 128, 160, 192, 256, 320, 512, 576];
 const norm = (x: ArrayLike<number>): number => Math.sqrt(Array.from(x).reduce((sum, v) => sum + v * v, 0));

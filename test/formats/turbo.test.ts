@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { fromF16, toF16 } from "../../src/core/float.js";
 import { createQuantizer, createScratch, quantizeMse } from "../../src/core/quantizer.js";
 import { SCALE_RULES } from "../../src/core/scale.js";
-import { seededRotation } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
 import {
   createCodec,
   FormatError,

@@ -37,7 +37,7 @@ test("attention on packed bytes gives the logits of encode, decode, attend", asy
     const defined = decodedKv(dense(), shape.headDim, key, value, SEED);
     const state = await evaluate(model.transformer, defined, [{ name, kv: packed }], plan);
     const { kld, sameTop } = summarise(state.contenders.get(name)!, state.baseline);
-    expect(kld, name).toBeLessThan(1e-6);
+    expect(kld, name).toBeLessThan(3e-6); // orders of f32 sums; a wrong code is at 1e-2
     expect(sameTop, name).toBeGreaterThan(0.98);
     // The cache holds the accounted bytes and no more.
     const { bytes, tokens: held } = packed.cache.stats();

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { gaussianCodebook } from "../../src/core/codebook.js";
 import { putF16 } from "../../src/core/little-endian.js";
-import { rotate, seededRotation } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
+import { rotate } from "../../src/core/wht.js";
 import { verify } from "../../src/oracle/verify.js";
 
 const DIM = 64;

@@ -5,7 +5,8 @@ import { packCodes, unpackCodes } from "../../src/core/bits.js";
 import { gaussianCodebook } from "../../src/core/codebook.js";
 import { createSketch, estimateCorrection, packSigns, project, signedSum } from "../../src/core/qjl.js";
 import { randomStream } from "../../src/core/random.js";
-import { type Rotation, rotate, seededRotation, unrotate, wht } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
+import { type Rotation, rotate, unrotate, wht } from "../../src/core/wht.js";
 import { createCodec } from "../../src/formats/codec.js";
 import {
   assertProperties,

@@ -15,10 +15,11 @@ import {
 } from "../../src/core/qjl.js";
 import { createQuantizer, createScratch, dequantizeMse, quantizeMse } from "../../src/core/quantizer.js";
 import type { ScaleRule } from "../../src/core/scale.js";
-import { type Rotation, rotationFrom, seededRotation } from "../../src/core/wht.js";
+import { seededRotation } from "../../src/core/seeded-rotation.js";
+import { type Rotation, rotationFrom } from "../../src/core/wht.js";
 
 export interface Subject {
-  readonly rotation: (dim: number, seed: number) => Rotation;
+  readonly rotation: (dim: number, seed: number, bits: number) => Rotation;
   readonly codebook: (bits: number) => Codebook;
   /** Changes the decoded vector. */
   readonly decoder: (x: Float32Array) => void;
@@ -27,11 +28,14 @@ export interface Subject {
 }
 
 export const reference: Subject = {
-  rotation: seededRotation,
+  rotation: (dim, seed, bits) => seededRotation(dim, seed, { codebook: gaussianCodebook(bits) }),
   codebook: gaussianCodebook,
   decoder: () => {},
   correction: () => 1,
 };
+
+/** Signs as they are drawn: what formats without a scalar codebook have. */
+export const plainSigns: Subject = { ...reference, rotation: (dim, seed) => seededRotation(dim, seed) };
 
 const ones = (dim: number): Float32Array => new Float32Array(dim).fill(1);
 
@@ -58,6 +62,7 @@ export const mutants: Readonly<Record<string, Subject>> = {
     ...reference,
     rotation: (dim, seed) => ({ ...seededRotation(dim, seed), before: ones(dim) }),
   },
+  "signs taken as drawn": plainSigns,
   "un-iterated codebook": {
     ...reference, // levels at equal probability steps of a uniform start
     codebook: reshaped((_, i, n) => ((2 * i + 1 - n) / n) * 2.2),
@@ -71,7 +76,13 @@ export const mutants: Readonly<Record<string, Subject>> = {
 
 /** x̂/scale for x under a seed: what D is measured on. x: (dim,). */
 export function decodedDirection(s: Subject, x: Float32Array, bits: number, seed: number): Float32Array {
-  const q = createQuantizer(s.rotation(x.length, seed), bits, "least-squares", undefined, s.codebook(bits));
+  const q = createQuantizer(
+    s.rotation(x.length, seed, bits),
+    bits,
+    "least-squares",
+    undefined,
+    s.codebook(bits),
+  );
   const codes = new Uint8Array(x.length);
   const scale = quantizeMse(q, x, codes, createScratch(x.length));
   const out = new Float32Array(x.length);
@@ -91,7 +102,7 @@ export function estimate(
   kind?: SketchKind,
 ): number {
   const dim = x.length;
-  const q = createQuantizer(s.rotation(dim, seed), bits, rule, undefined, s.codebook(bits));
+  const q = createQuantizer(s.rotation(dim, seed, bits), bits, rule, undefined, s.codebook(bits));
   const codes = new Uint8Array(dim);
   const scale = quantizeMse(q, x, codes, createScratch(dim));
   const decoded = new Float32Array(dim);

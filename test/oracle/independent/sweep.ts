@@ -134,10 +134,13 @@ function* stockJobs(
     const bytesOf = (c: StockChange[]): Uint8Array => stockBytes(s, x, dim, c);
     if (!changes.some((c) => c.read) && differs(bytesOf)) yield { due, note, packed: bytesOf(changes) };
     if (
-      changes.every((c) =>
-        c.bytes || (c.pack && !["inverted", "nibbles", "interleaved"].includes(c.pack)) || (c.pack && s.vllm)
-          ? false
-          : true,
+      changes.every(
+        (c) =>
+          !(
+            c.bytes ||
+            (c.pack && !["inverted", "nibbles", "interleaved"].includes(c.pack)) ||
+            (c.pack && s.vllm)
+          ),
       )
     ) {
       const valuesOf = (c: StockChange[]): Float32Array => stockDecoded(s, x, c);
