@@ -186,7 +186,6 @@ function sketches(dim: number): Sketch {
 /** The whole contract for one dimension, `count` vectors per kernel. */
 export function contract(dim: number, count: number): void {
   describe(`d = ${dim}, ${count} vectors per kernel`, () => {
-    const some = Math.ceil(count / 8);
     for (const which of ["rotate", "unrotate"] as const)
       test(which, () => {
         const setup = setupOf(dim, 4, "norm-matching");
@@ -200,7 +199,7 @@ export function contract(dim: number, count: number): void {
         });
       test(`encode, ${bits} bits, centred`, () => {
         const setup = setupOf(dim, bits, "unbiased", { centered: true });
-        inChunks(some, (rows, seed) => checkEncode(setup, rows, seed));
+        inChunks(count, (rows, seed) => checkEncode(setup, rows, seed));
       });
       test(`decode, decodeRotated, score, accumulate, ${bits} bits`, () => {
         const setup = setupOf(dim, bits, "unbiased", { centered: true });
@@ -213,10 +212,10 @@ export function contract(dim: number, count: number): void {
     for (const bits of [1, 5, 6, 7, 8])
       test(`all of it, ${bits} bits`, () => {
         const setup = setupOf(dim, bits, SCALE_RULES[bits % 3]!, { centered: bits % 2 === 0 });
-        inChunks(some, (rows, seed) => checkEncode(setup, rows, seed));
-        inChunks(some, (rows, seed) => checkDecode(setup, "decode", rows, seed));
-        inChunks(some, (rows, seed) => checkScore(setup, rows, seed));
-        inChunks(some, (rows, seed) => checkAccumulate(setup, rows, seed));
+        inChunks(count, (rows, seed) => checkEncode(setup, rows, seed));
+        inChunks(count, (rows, seed) => checkDecode(setup, "decode", rows, seed));
+        inChunks(count, (rows, seed) => checkScore(setup, rows, seed));
+        inChunks(count, (rows, seed) => checkAccumulate(setup, rows, seed));
       });
     test("the sketch: encode, decode, score, accumulate, project", () => {
       const setup = setupOf(dim, 3, "norm-matching", { centered: true, sketched: true });
