@@ -9,7 +9,10 @@ export function register(program: Command): void {
     .command("identify")
     .description("say which known wire format (or historic layout) packed bytes are")
     .requiredOption("--packed <file>", "packed bytes")
-    .option("--input <file>", "what was encoded: raw f32 or .npy; tells formats of equal size apart")
+    .option(
+      "--input <file>",
+      "what was encoded: raw f32, .npy or safetensors; tells formats of equal size apart",
+    )
     .option("-d, --dim <n>", "values per vector; default: the usual ones", integer)
     .option("--json", "machine-readable")
     .addHelpText("after", "\nExample:\n  $ turboquant identify --packed cache.bin --input x.f32 --dim 128")
@@ -27,7 +30,7 @@ export function register(program: Command): void {
       }) => {
         const found = identify({
           packed: await readBytes(packed),
-          ...(input ? { input: await readVectors(input, dim ?? 1) } : {}),
+          ...(input ? { input: await readVectors(input, dim) } : {}),
           ...(dim === undefined ? {} : { dim }),
         }).slice(0, 12);
         if (json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);

@@ -17,11 +17,12 @@ import { writeAtomic } from "./write-atomic.js";
 /** The limit of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-const ELEMENT_BYTES = { F16: 2, BF16: 2, F32: 4, I32: 4 } as const;
+const ELEMENT_BYTES = { U8: 1, F16: 2, BF16: 2, F32: 4, I32: 4 } as const;
 export type SafetensorsDtype = keyof typeof ELEMENT_BYTES;
 
 /** Raw elements in C order: halves and bfloat16s as their 16 bits. */
 export type SafetensorsTensor =
+  | { readonly dtype: "U8"; readonly shape: readonly number[]; readonly data: Uint8Array }
   | { readonly dtype: "F16" | "BF16"; readonly shape: readonly number[]; readonly data: Uint16Array }
   | { readonly dtype: "F32"; readonly shape: readonly number[]; readonly data: Float32Array }
   | { readonly dtype: "I32"; readonly shape: readonly number[]; readonly data: Int32Array };
@@ -38,7 +39,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** The values of a tensor as f32 (exact for every type but I32 beyond 2^24). */
+/** The values of a tensor as f32 (exact for every type but I32 beyond 2^24; bytes as 0 … 255). */
 export function tensorToF32(tensor: SafetensorsTensor): Float32Array {
   switch (tensor.dtype) {
     case "F16":
@@ -48,11 +49,13 @@ export function tensorToF32(tensor: SafetensorsTensor): Float32Array {
     case "F32":
       return tensor.data;
     case "I32":
+    case "U8":
       return Float32Array.from(tensor.data);
   }
 }
 
-interface Entry {
+/** Where a tensor's bytes lie; in a header they count from the data, in an index from the file's first byte. */
+export interface SafetensorsEntry {
   readonly name: string;
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
@@ -60,7 +63,7 @@ interface Entry {
   readonly end: number;
 }
 
-function parseEntry(path: string, name: string, value: unknown): Entry {
+function parseEntry(path: string, name: string, value: unknown): SafetensorsEntry {
   const where = `${path}: tensor "${name}"`;
   if (!isRecord(value)) throw bad(`${where} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
@@ -84,7 +87,7 @@ function parseHeader(
   path: string,
   text: string,
   dataBytes: number,
-): { metadata: Record<string, string>; entries: Entry[] } {
+): { metadata: Record<string, string>; entries: SafetensorsEntry[] } {
   let header: unknown;
   try {
     header = JSON.parse(text);
@@ -109,23 +112,56 @@ function parseHeader(
   return { metadata: metadata as Record<string, string>, entries };
 }
 
-function typed(entry: Entry, bytes: ArrayBuffer): SafetensorsTensor {
+function typed(entry: SafetensorsEntry, bytes: ArrayBuffer): SafetensorsTensor {
   const { dtype, shape } = entry;
   if (dtype === "F32") return { dtype, shape, data: new Float32Array(bytes) };
   if (dtype === "I32") return { dtype, shape, data: new Int32Array(bytes) };
+  if (dtype === "U8") return { dtype, shape, data: new Uint8Array(bytes) };
   return { dtype, shape, data: new Uint16Array(bytes) };
 }
 
+interface SafetensorsIndex {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** In the order of their data. */
+  readonly entries: readonly SafetensorsEntry[];
+}
+
+type Read = (length: number, position: number) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** What stands where in a file. @throws as readSafetensors. */
+export const readSafetensorsIndex = (path: string): Promise<SafetensorsIndex> =>
+  withFile(path, (read, size) => readIndex(path, read, size));
+
 /**
  * Reads a whole file. Lengths are checked against the file's size before anything is allocated by them.
- * @throws FormatError BAD_FILE for a file that is damaged or has other types than F16, BF16, F32, I32;
+ * @throws FormatError BAD_FILE for a file that is damaged or has other types than U8, F16, BF16, F32, I32;
  *   the file system's error where there is none.
  */
-export async function readSafetensors(path: string): Promise<Safetensors> {
+export const readSafetensors = (path: string): Promise<Safetensors> =>
+  withFile(path, async (read, size) => {
+    const { metadata, entries } = await readIndex(path, read, size);
+    const tensors = new Map<string, SafetensorsTensor>();
+    for (const entry of entries)
+      tensors.set(entry.name, typed(entry, (await read(entry.end - entry.begin, entry.begin)).buffer));
+    return { metadata, tensors };
+  });
+
+async function readIndex(path: string, read: Read, size: number): Promise<SafetensorsIndex> {
+  if (size < 8) throw bad(`${path}: ${size} bytes are too few for a safetensors file`);
+  const headerBytes = Number(new DataView((await read(8, 0)).buffer).getBigUint64(0, true));
+  if (headerBytes > size - 8 || headerBytes > MAX_HEADER_BYTES)
+    throw bad(`${path}: the header is said to take ${headerBytes} bytes of a file of ${size}`);
+  const text = new TextDecoder().decode(await read(headerBytes, 8));
+  const { metadata, entries } = parseHeader(path, text, size - 8 - headerBytes);
+  const from = 8 + headerBytes;
+  return { metadata, entries: entries.map((e) => ({ ...e, begin: from + e.begin, end: from + e.end })) };
+}
+
+async function withFile<T>(path: string, use: (read: Read, size: number) => Promise<T>): Promise<T> {
   const file = await nodeModule("node:fs/promises", "reading a file").open(path, "r");
   try {
     const { size } = await file.stat();
-    const read = async (length: number, position: number): Promise<Uint8Array<ArrayBuffer>> => {
+    return await use(async (length, position) => {
       const into = new Uint8Array(length);
       for (let at = 0; at < length; ) {
         const { bytesRead } = await file.read(into, at, length - at, position + at);
@@ -133,19 +169,7 @@ export async function readSafetensors(path: string): Promise<Safetensors> {
         at += bytesRead;
       }
       return into;
-    };
-    if (size < 8) throw bad(`${path}: ${size} bytes are too few for a safetensors file`);
-    const headerBytes = Number(new DataView((await read(8, 0)).buffer).getBigUint64(0, true));
-    if (headerBytes > size - 8 || headerBytes > MAX_HEADER_BYTES)
-      throw bad(`${path}: the header is said to take ${headerBytes} bytes of a file of ${size}`);
-    const text = new TextDecoder().decode(await read(headerBytes, 8));
-    const { metadata, entries } = parseHeader(path, text, size - 8 - headerBytes);
-    const tensors = new Map<string, SafetensorsTensor>();
-    for (const entry of entries) {
-      const bytes = await read(entry.end - entry.begin, 8 + headerBytes + entry.begin);
-      tensors.set(entry.name, typed(entry, bytes.buffer));
-    }
-    return { metadata, tensors };
+    }, size);
   } finally {
     await file.close();
   }
