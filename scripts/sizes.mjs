@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
-const NODE = ["./model", "./oracle/forks"];
+const NODE = ["./model", "./oracle/forks", "./oracle/dumps"];
 
 async function bundle(path, platform, packages) {
   const options = { entryPoints: [path], bundle: true, format: "esm", platform, packages, write: false };

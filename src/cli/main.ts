@@ -12,6 +12,7 @@ import { run } from "./exit.js";
 import * as formats from "./formats.js";
 import * as identify from "./identify.js";
 import * as memory from "./memory.js";
+import * as merge from "./merge.js";
 import * as plan from "./plan.js";
 import * as profile from "./profile.js";
 import * as record from "./record.js";
@@ -39,7 +40,7 @@ Examples:
 
 for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate, verify])
   command.register(program);
-for (const command of [identify, vectors]) command.register(program);
+for (const command of [merge, identify, vectors]) command.register(program);
 for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 
 await run(program, process.argv);

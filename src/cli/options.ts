@@ -28,3 +28,18 @@ export function seconds(text: string): number {
 export const dims = (text: string): number[] => [
   ...new Set(text.split(",").map((part) => integer(part.trim()))),
 ];
+
+/** A share "i/n", i from 1 to n. */
+export function share(text: string): readonly [number, number] {
+  const [, i, n] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
+  const [part, of] = [Number(i), Number(n)];
+  if (part >= 1 && part <= of && of <= 1e6) return [part, of];
+  throw new InvalidArgumentError(`expected i/n with i from 1 to n, got "${text}".`);
+}
+
+/** A number of threads. */
+export function jobs(text: string): number {
+  const value = integer(text);
+  if (value >= 1 && value <= 1024) return value;
+  throw new InvalidArgumentError(`expected 1 … 1024 threads, got "${text}".`);
+}

@@ -1,21 +1,22 @@
 /** `turboquant verify`: what a fork produced → a verdict. Exit 0 conforming, 1 faulty or bad data, 2 wrong usage. */
 import type { Command } from "commander";
 import { Option } from "commander";
-import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { CASES } from "../oracle/cases.js";
+import { type DumpOptions, type OnProgress, verifyDump, verifyShard } from "../oracle/dumps/dump.js";
+import { shardToJson } from "../oracle/dumps/shard-file.js";
 import { openLibrary } from "../oracle/forks/library.js";
 import { openProcess } from "../oracle/forks/process.js";
 import type { Verdict } from "../oracle/verdict.js";
-import { verify } from "../oracle/verify.js";
 import type { CasesVerdict } from "../oracle/verify-cases.js";
 import { type ForkInput, verifyFork } from "../oracle/verify-fork.js";
 import type { PageVerdict } from "../report/html/verify-page.js";
 import { UsageError } from "./exit.js";
 import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
-import { integer, seconds, seed } from "./options.js";
+import { integer, jobs, seconds, seed, share } from "./options.js";
+import { Progress } from "./progress.js";
 import { showVerdict } from "./show-verdict.js";
-import { readBytes, readVectors } from "./streams.js";
+import { readVectors } from "./streams.js";
 import { verifyDirectory } from "./verify-directory.js";
 import { registerPaths } from "./verify-paths.js";
 
@@ -30,6 +31,8 @@ interface Flags extends HtmlFlag {
   readonly dequantizeSymbol?: string;
   readonly exec?: string;
   readonly timeout: number;
+  readonly shard?: readonly [number, number];
+  readonly jobs?: number;
   readonly side: "key" | "value";
   readonly seed: bigint;
   readonly json?: boolean;
@@ -45,7 +48,7 @@ export function register(program: Command): void {
     .option("-f, --format <name>", "wire format (see `turboquant formats`)")
     .option("-d, --dim <n>", "values per vector; with --lib and --exec 128 by default", integer)
     .option("--input <file>", "inputs: raw f32, .npy or FILE.safetensors:TENSOR, (n, dim)")
-    .option("--packed <file>", "the fork's packed bytes")
+    .option("--packed <file>", "the fork's packed bytes: raw, .npy (u1) or FILE.safetensors:TENSOR (U8)")
     .option("--decoded <file>", "the fork's decoded values, in the engine's own basis")
     .option("--lib <file>", "a shared library to call: any ggml build (needs the package koffi)")
     .option("--quantize-symbol <name>", 'its quantiser, where it is not the usual one; "" for none')
@@ -60,6 +63,12 @@ export function register(program: Command): void {
       new Option("--side <side>", "for formats whose sides differ").choices(["key", "value"]).default("key"),
     )
     .addOption(new Option("--seed <n>", "seed of the rotation").argParser(seed).default(0n, "0"))
+    .option(
+      "--shard <i/n>",
+      "only share i of n (from 1) of --input; writes JSON for `turboquant merge`",
+      share,
+    )
+    .option("--jobs <n>", "threads for --input of more than a few thousand vectors; default 1", jobs)
     .option("--json", "machine-readable")
     .addOption(htmlOption())
     .addHelpText(
@@ -68,11 +77,13 @@ export function register(program: Command): void {
 Examples:
   $ turboquant verify --format llama/turbo4 --dim 128 --input x.f32 --packed fork.bin
   $ turboquant verify --format llama/turbo3 --dim 128 --input x.f32 --decoded fork.f32 --json
+  $ turboquant verify --format llama/turbo4 --dim 128 --input huge.npy --packed huge.bin --jobs 8
   $ turboquant verify --format ggml/q8_0 --lib libggml-base.so
   $ turboquant verify --format llama/turbo4 --exec ./fork
   $ turboquant verify trace trace.json`,
     )
     .action(async (dir: string | undefined, flags: Flags) => {
+      if (flags.shard !== undefined) return writeShard(flags, flags.shard);
       const writePage = await pageWriter(flags.html);
       const verdict: Verdict | CasesVerdict =
         dir !== undefined
@@ -86,21 +97,29 @@ Examples:
   registerPaths(command);
 }
 
-async function verifyPair({ format, dim, input, packed, decoded, side, seed }: Flags) {
+function dumpOf({ format, dim, input, packed, decoded, side, seed }: Flags): DumpOptions {
   if (!format || dim === undefined || !input)
     throw new UsageError('"verify" expected --format, --dim and --input');
   if (!packed && !decoded) throw new UsageError('"verify" expected --packed or --decoded');
   assertDim(format, dim);
-  const width = findFormat(format).open({ dim, side }).width;
-  return verify({
-    format,
-    dim,
-    side,
-    seed,
-    input: await readVectors(input, dim),
-    ...(packed ? { packed: await nonEmpty(packed) } : {}),
-    ...(decoded ? { decoded: await readVectors(decoded, width) } : {}),
-  });
+  return { format, dim, side, seed, input, ...(packed ? { packed } : {}), ...(decoded ? { decoded } : {}) };
+}
+
+async function verifyPair(flags: Flags): Promise<Verdict> {
+  const progress = new Progress();
+  const onProgress: OnProgress = (done, total) => progress.update(done, total, `vector ${done} of ${total}`);
+  try {
+    return await verifyDump(dumpOf(flags), { jobs: flags.jobs ?? 1, onProgress });
+  } finally {
+    progress.clear();
+  }
+}
+
+/** What a share says is data, right or wrong: the exit code is for `merge` to give. */
+async function writeShard(flags: Flags, share: readonly [number, number]): Promise<void> {
+  if (flags.lib !== undefined || flags.exec !== undefined || flags.html !== undefined)
+    throw new UsageError('"verify --shard" expected --input with --packed or --decoded alone');
+  process.stdout.write(`${shardToJson(await verifyShard(dumpOf(flags), share))}\n`);
 }
 
 async function verifyRunning(flags: Flags): Promise<CasesVerdict> {
@@ -138,12 +157,6 @@ async function verifyRunning(flags: Flags): Promise<CasesVerdict> {
 function assertDim(format: string, dim: number): void {
   const found = findFormat(format);
   if (!found.supports(dim)) throw new RangeError(`"dim" expected ${found.dims} for ${format}, got ${dim}`);
-}
-
-async function nonEmpty(path: string): Promise<Uint8Array> {
-  const bytes = await readBytes(path);
-  if (bytes.length === 0) throw new FormatError("BAD_LENGTH", `${path} is empty: expected packed vectors`);
-  return bytes;
 }
 
 /** What a page shows: each part of a verdict over cases, or the verdict itself. */

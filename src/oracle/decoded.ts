@@ -141,7 +141,7 @@ const nearly = (a: number, b: number): boolean =>
   a === b || (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= 1e-6 * Math.abs(a);
 
 /** Per group: equal; or one half step of the norm; or flips next to a boundary. */
-function compareValues(
+export function compareValues(
   wire: Wire | undefined,
   rotated: boolean,
   x: Float32Array,

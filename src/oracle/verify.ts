@@ -3,7 +3,8 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel, diagnoseBlocks } from "./blocks.js";
-import { compareBytes, comparePacked, referenceBytes } from "./compare-packed.js";
+import { comparisonOf } from "./compare.js";
+import { referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
@@ -73,11 +74,7 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
   }
   const ref = referenceBytes(format, dim, input, { side, seed });
   const blocks = wire ? undefined : blockModel(format, side, dim);
-  const c = wire
-    ? comparePacked(wire, input, ref, packed)
-    : blocks
-      ? blocks.compare(input, dim, ref, packed)
-      : compareBytes(ref, packed, stride);
+  const c = comparisonOf(wire, blocks, { dim, stride })(input, ref, packed);
   const tolerated = { normUlps: c.normUlps, boundaryFlips: c.boundaryFlips };
   const checks = advice(options, ref, c);
   const tie = !c.faulty && c.ties.flipped >= 8 && c.ties.others === 0;

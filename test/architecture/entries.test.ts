@@ -27,7 +27,7 @@ const BROWSER: Readonly<Record<string, readonly string[]>> = {
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
   "./compat/realizar": [],
 };
-const NODE_ONLY = ["./model", "./oracle/forks"];
+const NODE_ONLY = ["./model", "./oracle/forks", "./oracle/dumps"];
 
 /** Imports of a compiled module, by any form of import: those of types alone are gone. */
 const importsOf = (file: string): string[] =>
