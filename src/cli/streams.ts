@@ -4,16 +4,16 @@
  */
 import { dump } from "npyjs";
 import { FormatError } from "../core/format-error.js";
-import { openBytes, openVectors, readAll } from "../files/elements.js";
+import { type Elements, openBytes, openVectors, readAll } from "../files/elements.js";
 import { writeAtomic } from "../files/write-atomic.js";
 
 /** The bytes of a raw file, a u1 .npy, FILE.safetensors:TENSOR, or of standard input for "-". */
 export const readBytes = async (path: string): Promise<Uint8Array> =>
-  readAll(await openBytes(path), Uint8Array);
+  whole(await openBytes(path), Uint8Array);
 
 /** (n, dim) values from raw f32, .npy or FILE.safetensors:TENSOR (a lone tensor needs no name). @throws FormatError when they are not whole vectors, or none. */
 export const readVectors = async (path: string, dim?: number): Promise<Float32Array> =>
-  readAll(await openVectors(path, dim), Float32Array);
+  whole(await openVectors(path, dim), Float32Array);
 
 /** (n, bytesPerVector) bytes from what readBytes reads. @throws FormatError when they are not whole vectors. */
 export async function readPacked(path: string, bytesPerVector: number): Promise<Uint8Array> {
@@ -39,4 +39,15 @@ export async function writeRows(
   await new Promise<void>((resolve, reject) =>
     process.stdout.write(bytes, (error) => (error ? reject(error) : resolve())),
   );
+}
+
+function whole<T extends Float32Array | Uint8Array>(
+  elements: Elements<T>,
+  make: new (length: number) => T,
+): T {
+  try {
+    return readAll(elements, make);
+  } finally {
+    elements.close();
+  }
 }

@@ -74,18 +74,14 @@ export async function openBytes(path: string): Promise<Elements<Uint8Array>> {
   return opened(place, undefined);
 }
 
-/** All of them. */
+/** All of them; the file stays open. */
 export function readAll<T extends Float32Array | Uint8Array>(
   elements: Elements<T>,
   make: new (length: number) => T,
 ): T {
-  try {
-    const all = new make(elements.length);
-    elements.read(0, all);
-    return all;
-  } finally {
-    elements.close();
-  }
+  const all = new make(elements.length);
+  elements.read(0, all);
+  return all;
 }
 
 async function locate(path: string, raw: "U8" | "F32"): Promise<Place> {
