@@ -370,7 +370,9 @@ function fitTables(
       ? looseVerdicts(wire.rule, cases, wire.normBytes === 4, wire.group)
       : decodedNorms(wire, cases, s.renormalising);
     for (const rule of rules.slice(0, 2)) {
-      const id = joined([...ids, table.id], rule.id);
+      // Levels of another size are the table's own fault.
+      const size = rule.id === "codebook-sigma";
+      const id = joined([...ids, table.id], size ? undefined : rule.id);
       if (id.split("+").length > 2) continue;
       const explains = 0.98 * rule.share - 0.001 * rank;
       out.push({

@@ -27,8 +27,6 @@ export function geometryFaults(options: VerifyOptions, packed: Uint8Array, strid
     swappedVectors(ref, packed, stride, n, say);
   }
   if (packed.length < ref.length && packed.length > 0) {
-    if (agreementOf(ref, packed, 0, packed.length) > 0.995)
-      say("pack-tail-dropped", 1, `the last ${ref.length - packed.length} bytes were not written`);
     const each = packed.length / n;
     if (Number.isInteger(each)) {
       let same = 0;
@@ -40,21 +38,7 @@ export function geometryFaults(options: VerifyOptions, packed: Uint8Array, strid
       );
     }
   }
-  if (packed.length > ref.length) {
-    const each = packed.length / n;
-    if (Number.isInteger(each)) {
-      let same = 0;
-      for (let v = 0; v < n; v++) if (samePart(ref, v * stride, packed, v * each, stride)) same++;
-      say(
-        "overrun",
-        same / n,
-        `${same} of ${n} vectors are followed by ${each - stride} bytes that belong to nobody`,
-      );
-    } else if (agreementOf(ref, packed, 0, ref.length) > 0.995)
-      say("overrun", 1, `${packed.length - ref.length} bytes behind the end`);
-  }
   if (format.startsWith("llama/turbo")) unpadded(options, packed, stride, say);
-  shifted(ref, packed, stride, say);
   return out;
 }
 
@@ -95,19 +79,6 @@ function emptyTails(
     else if (suffix && rest > 0.9 && !isPlane(wireName, lost))
       say("pack-tail-dropped", rest, `bytes ${start} … ${stride - 1} of every vector are zero`);
   }
-  let whole = n;
-  while (whole > 0 && packed.subarray((whole - 1) * stride, whole * stride).every((b) => b === 0)) whole--;
-  if (whole < n && whole > 0 && !ref.subarray(whole * stride).every((b) => b === 0))
-    say(
-      "pack-tail-dropped",
-      agreementOf(ref, packed, 0, whole * stride) > 0.995 ? 1 : 0,
-      `vectors ${whole} … ${n - 1} were not written`,
-    );
-  // A tail of the whole buffer, not of every vector.
-  let end = packed.length;
-  while (end > 0 && packed[end - 1] === 0) end--;
-  if (end < packed.length && agreementOf(ref, packed, 0, end) > 0.9999 && lost === 0)
-    say("pack-tail-dropped", 0.99, `bytes from ${end} on are zero`);
 }
 
 /** Rows of the reference in another order: heads and tokens exchanged. */
@@ -163,21 +134,6 @@ function unpadded(options: VerifyOptions, packed: Uint8Array, stride: number, sa
     check(follow, "the padding holds the values that follow", "pad-missing");
     check(repeat, "the padding repeats the head", "pad-missing");
     check(edge, "the padding repeats the last value", "pad-missing");
-  }
-}
-
-/** Everything a byte or more too late or too early. */
-function shifted(ref: Uint8Array, packed: Uint8Array, stride: number, say: Say): void {
-  if (packed.length !== ref.length) return;
-  for (const by of [1, 2, 4, -1, -2, -4, stride, -stride]) {
-    let same = 0;
-    let total = 0;
-    for (let i = Math.max(0, by); i < Math.min(ref.length, ref.length + by); i++) {
-      total++;
-      if (packed[i] === ref[i - by]) same++;
-    }
-    if (total > 0 && same / total > 0.995)
-      say("overrun", same / total, `everything lies ${by} bytes from where it belongs`);
   }
 }
 

@@ -4,10 +4,11 @@ import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel, diagnoseBlocks } from "./blocks.js";
 import { comparisonOf } from "./compare.js";
-import { referenceBytes } from "./compare-packed.js";
+import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
+import { remainsOf, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, ranked, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
@@ -37,61 +38,74 @@ export function verify(options: VerifyOptions): Verdict {
   return { ...worst, checks: results.flatMap((r) => r.checks) };
 }
 
+/** Vectors that a diagnosis looks at: more tell no more. */
+const ENOUGH = 4096;
+
 function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number): Verdict {
   const { format, dim, input } = options;
-  const side = options.side ?? "key";
-  const seed = options.seed ?? 0;
   const n = input.length / dim;
-  const wire = wireOf(format, dim, seed, side);
   const head = { format, dim, vectors: n };
   if (packed.length !== n * stride) {
-    const found = [
-      ...geometryFaults(options, packed, stride),
-      ...(wire ? diagnosePacked(wire, input, packed) : []),
-    ];
-    const best = ranked(found.filter((f) => f.explains > 0.3));
+    const best = ranked(diagnosed(options, packed, stride).filter((f) => f.explains > 0.3));
     if (best.length === 0)
       throw new FormatError(
         "BAD_LENGTH",
         `packed data of ${packed.length} bytes: expected ${n * stride} (${n} vectors of ${stride} bytes)`,
       );
-    const first = {
-      vector: 0,
-      field: "size",
-      coordinate: null,
-      byte: null,
-      expected: n * stride,
-      actual: packed.length,
-    };
+    const where = { vector: 0, field: "size", coordinate: null, byte: null };
     return {
       ...head,
       verdict: "faulty",
-      first,
+      first: { ...where, expected: n * stride, actual: packed.length },
       tolerated: { normUlps: 0, boundaryFlips: 0 },
       faults: best,
       checks: [],
     };
   }
-  const ref = referenceBytes(format, dim, input, { side, seed });
+  const c = compared(options, packed, stride);
+  const checks = advice(options, reference(options), c);
+  const { faults, faulty } = namedFaults(options, packed, stride, c);
+  return {
+    ...head,
+    verdict: faulty ? "faulty" : c.normUlps + c.boundaryFlips > 0 ? "tolerated" : "exact",
+    first:
+      c.first ??
+      (faulty
+        ? { vector: 0, field: "norm", coordinate: null, byte: null, expected: null, actual: null }
+        : null),
+    tolerated: { normUlps: c.normUlps, boundaryFlips: c.boundaryFlips },
+    faults,
+    checks,
+  };
+}
+
+const reference = ({ format, dim, input, side = "key", seed = 0 }: VerifyOptions): Uint8Array =>
+  referenceBytes(format, dim, input, { side, seed });
+
+/** packed: of the right length. */
+function compared(options: VerifyOptions, packed: Uint8Array, stride: number): Comparison {
+  const { format, dim, input, side = "key", seed = 0 } = options;
+  const wire = wireOf(format, dim, seed, side);
   const blocks = wire ? undefined : blockModel(format, side, dim);
-  const c = comparisonOf(wire, blocks, { dim, stride })(input, ref, packed);
-  const tolerated = { normUlps: c.normUlps, boundaryFlips: c.boundaryFlips };
-  const checks = advice(options, ref, c);
+  return comparisonOf(wire, blocks, { dim, stride })(input, reference(options), packed);
+}
+
+function namedFaults(
+  options: VerifyOptions,
+  packed: Uint8Array,
+  stride: number,
+  c: Comparison,
+  inner = false,
+): { faulty: boolean; faults: Fault[] } {
+  const n = options.input.length / options.dim;
   const tie = !c.faulty && c.ties.flipped >= 8 && c.ties.others === 0;
   let faults: Fault[] = [];
   if (c.faulty || c.normUlps >= 6) {
-    const special = specialFaults(c, inputKinds(input, dim), n);
-    if (special.length > 0) faults = special;
-    else {
-      const found = wire
-        ? diagnosePacked(wire, input, packed)
-        : blocks
-          ? diagnoseBlocks(blocks, input, dim, packed)
-          : [];
-      faults = ranked([...geometryFaults(options, packed, stride), ...found]).filter(
-        (f) => f.explains > 0.25,
-      );
-    }
+    const special = specialFaults(c, inputKinds(options.input, options.dim), n);
+    faults =
+      special.length > 0
+        ? special
+        : ranked(diagnosed(options, packed, stride, c.first?.vector, inner)).filter((f) => f.explains > 0.25);
   } else if (tie) faults = [tieFault(c)];
   if (!c.faulty && !tie) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.8);
   const faulty = c.faulty || faults.length > 0;
@@ -103,11 +117,36 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
         evidence: `${c.wrong.length} of ${n} vectors differ; no fault of the catalogue reproduces them`,
       },
     ];
-  const verdict = faulty ? "faulty" : c.normUlps + c.boundaryFlips > 0 ? "tolerated" : "exact";
-  const first =
-    c.first ??
-    (faulty
-      ? { vector: 0, field: "norm", coordinate: null, byte: null, expected: null, actual: null }
-      : null);
-  return { ...head, verdict, first, tolerated, faults, checks };
+  return { faulty, faults };
+}
+
+/** inner: what is left of a buffer that was cut already. */
+function diagnosed(
+  options: VerifyOptions,
+  packed: Uint8Array,
+  stride: number,
+  wrongAt = 0,
+  inner = false,
+): Fault[] {
+  const { format, dim, input, side = "key", seed = 0 } = options;
+  const found = geometryFaults(options, packed, stride);
+  if (!inner)
+    found.push(
+      ...throughRemains(remainsOf(options, packed, stride), ({ from, to, rest }) => {
+        const part = { ...options, input: input.subarray(from * dim, to * dim) };
+        return namedFaults(part, rest, stride, compared(part, rest, stride), true);
+      }),
+    );
+  if (found.some((f) => f.explains > 0.99 && !f.id.includes("+"))) return found;
+  const n = input.length / dim;
+  const whole = packed.length === n * stride;
+  const from = whole && n > ENOUGH ? Math.min(wrongAt, n - ENOUGH) : 0;
+  const to = whole ? Math.min(n, from + ENOUGH) : n;
+  const x = input.subarray(from * dim, to * dim);
+  const bytes = whole ? packed.subarray(from * stride, to * stride) : packed;
+  const wire = wireOf(format, dim, seed, side);
+  const blocks = wire ? undefined : blockModel(format, side, dim);
+  if (wire) found.push(...diagnosePacked(wire, x, bytes));
+  else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, dim, bytes));
+  return found;
 }

@@ -1,0 +1,116 @@
+/**
+ * Buffers that are too short, too long, empty at the end or a few bytes off: each such fault names the part that is
+ * where it should be, and that part is judged as if it were all there is.
+ */
+import { referenceBytes } from "./compare-packed.js";
+import { type Fault, pairId } from "./verdict.js";
+import type { VerifyOptions } from "./verify-options.js";
+
+/** Vectors `from` … `to`, and the bytes or values that belong to them. */
+export interface Remains<T> {
+  readonly id: string;
+  readonly note: string;
+  readonly from: number;
+  readonly to: number;
+  readonly rest: T;
+}
+
+/** Trailing zeros where other things are due; the vector that they begin in is gone too. */
+export function emptyTail<T extends Uint8Array | Float32Array>(
+  due: T,
+  given: T,
+  stride: number,
+): Remains<T> | undefined {
+  let end = given.length;
+  while (end > 0 && given[end - 1] === 0) end--;
+  let lost = 0;
+  for (let i = end; i < due.length; i++) if (due[i] !== 0) lost++;
+  const to = Math.floor(end / stride);
+  if (lost < 4 || to < 1 || to === due.length / stride) return undefined;
+  return {
+    id: "pack-tail-dropped",
+    note: `nothing is written from vector ${to} on`,
+    from: 0,
+    to,
+    rest: given.slice(0, to * stride) as T,
+  };
+}
+
+/** packed: of any length. */
+export function remainsOf(options: VerifyOptions, packed: Uint8Array, stride: number): Remains<Uint8Array>[] {
+  const { format, dim, input } = options;
+  const n = input.length / dim;
+  const out: Remains<Uint8Array>[] = [];
+  const whole = Math.floor(packed.length / stride);
+  if (packed.length < n * stride && whole >= 1)
+    out.push({
+      id: "pack-tail-dropped",
+      note: `the last ${n * stride - packed.length} bytes are missing`,
+      from: 0,
+      to: whole,
+      rest: packed.slice(0, whole * stride),
+    });
+  if (packed.length > n * stride) {
+    out.push({
+      id: "overrun",
+      note: `${packed.length - n * stride} bytes behind the end`,
+      from: 0,
+      to: n,
+      rest: packed.slice(0, n * stride),
+    });
+    const each = packed.length / n;
+    if (Number.isInteger(each)) {
+      const rest = new Uint8Array(n * stride);
+      for (let v = 0; v < n; v++) rest.set(packed.subarray(v * each, v * each + stride), v * stride);
+      out.push({ id: "overrun", note: `${each - stride} bytes behind every vector`, from: 0, to: n, rest });
+    }
+  }
+  if (packed.length !== n * stride) return out;
+  const ref = referenceBytes(format, dim, input, { side: options.side ?? "key", seed: options.seed ?? 0 });
+  const tail = emptyTail(ref, packed, stride);
+  if (tail) out.push(tail);
+  const agreement = (by: number): number => {
+    let same = 0;
+    const from = Math.max(0, by);
+    const to = Math.min(ref.length, ref.length + by);
+    for (let i = from; i < to; i++) if (packed[i] === ref[i - by]) same++;
+    return to > from ? same / (to - from) : 0;
+  };
+  for (const by of [1, 2, 4, stride, -1, -2, -4, -stride]) {
+    if (n < 3 || agreement(by) < 0.6) continue;
+    const from = by > 0 ? 0 : 1;
+    const to = by > 0 ? n - Math.ceil(by / stride) : n;
+    if (to - from < 1) continue;
+    out.push({
+      id: "overrun",
+      note: `everything lies ${by} bytes from where it belongs`,
+      from,
+      to,
+      rest: packed.slice(from * stride + by, to * stride + by),
+    });
+  }
+  return out;
+}
+
+/** The fault of the whole from what its part is: conforming, or of a fault itself. */
+export function throughRemains<T>(
+  all: readonly Remains<T>[],
+  judge: (r: Remains<T>) => { readonly faulty: boolean; readonly faults: readonly Fault[] },
+): Fault[] {
+  const out: Fault[] = [];
+  for (const r of all) {
+    const { faulty, faults } = judge(r);
+    if (!faulty) {
+      out.push({ id: r.id, explains: 1, evidence: `${r.note}; vectors ${r.from} … ${r.to - 1} conform` });
+      continue;
+    }
+    for (const f of faults.slice(0, 2))
+      if (f.id !== "unknown" && f.explains > 0.6 && !f.id.includes("+"))
+        out.push({
+          id: pairId([r.id, f.id]),
+          explains: f.explains,
+          evidence: `${r.note}; vectors ${r.from} … ${r.to - 1}: ${f.evidence}`,
+        });
+  }
+  return out;
+}
