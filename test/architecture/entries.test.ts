@@ -21,7 +21,7 @@ const sourceOf = (entry: string): string =>
 const BROWSER: Readonly<Record<string, readonly string[]>> = {
   ".": [],
   "./wasm": [],
-  "./cache": ["@msgpack/msgpack", "@noble/hashes/sha2.js"],
+  "./cache": ["@msgpack/msgpack", "@noble/hashes/sha2.js", "signal-exit"],
   "./oracle": [],
   "./properties": ["fast-check"],
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
