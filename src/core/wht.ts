@@ -38,17 +38,36 @@ export const hadamardBlock = (dim: number): number => dim & -dim;
 
 /**
  * Unnormalised Walsh–Hadamard transform in place, on each run of `block` values: butterflies
- * (a, b) → (a + b, a − b) for h = 1, 2, 4, …, block/2. x: (n·block,). H·H = block·I.
+ * (a, b) → (a + b, a − b) for h = 1, 2, 4, …, block/2. x: (n·block,). H·H = block·I. Two levels h and 2h are done in one
+ * pass over the values, each sum and difference rounded to f32 as if they were stored between.
  */
 export function wht(x: Float32Array, block: number): void {
-  for (let h = 1; h < block; h <<= 1) {
-    for (let i = 0; i < x.length; i += h << 1) {
+  let h = 1;
+  for (; h << 1 < block; h <<= 2) {
+    for (let i = 0; i < x.length; i += h << 2) {
       for (let j = i; j < i + h; j++) {
         const a = x[j]!;
         const b = x[j + h]!;
-        x[j] = a + b;
-        x[j + h] = a - b;
+        const c = x[j + 2 * h]!;
+        const d = x[j + 3 * h]!;
+        const sum0 = fround(a + b);
+        const sum1 = fround(c + d);
+        const difference0 = fround(a - b);
+        const difference1 = fround(c - d);
+        x[j] = sum0 + sum1;
+        x[j + h] = difference0 + difference1;
+        x[j + 2 * h] = sum0 - sum1;
+        x[j + 3 * h] = difference0 - difference1;
       }
+    }
+  }
+  if (h >= block) return;
+  for (let i = 0; i < x.length; i += h << 1) {
+    for (let j = i; j < i + h; j++) {
+      const a = x[j]!;
+      const b = x[j + h]!;
+      x[j] = a + b;
+      x[j + h] = a - b;
     }
   }
 }

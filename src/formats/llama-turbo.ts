@@ -119,9 +119,8 @@ function turboBlock(layout: Layout, group: 64 | 128): Block {
       let squares = 0;
       for (let i = 0; i < group; i++) {
         const index = nativeIndex(book, z[i]!);
-        const c = book.centroids[index]!;
         indices[i] = index;
-        squares = fround(squares + fround(c * c));
+        squares = fround(squares + book.squares[index]!);
       }
       const chosen = fround(Math.sqrt(squares)); // ≥ √64 · .0214, so never tiny
       putNativeF16(out, at, fround(norm / chosen), x, from, count);

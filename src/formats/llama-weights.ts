@@ -15,7 +15,7 @@ import { MAX_DIM, wht } from "../core/wht.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
 import { LLAMA_TINY } from "./llama-turbo.js";
-import { type NativeCodebook, nativeIndex, symmetricCodebook } from "./native-codebook.js";
+import { type NativeCodebook, nativeCodebook, nativeIndex, symmetricCodebook } from "./native-codebook.js";
 import { putNativeF16 } from "./native-norm.js";
 
 const { fround } = Math;
@@ -27,20 +27,10 @@ const UNIT = fround(1 / Math.sqrt(SIZE));
 const SIGNS = Float32Array.from({ length: SIZE }, (_, i) => (Math.imul(i, 0x9e3779b9) < 0 ? -1 : 1));
 
 /** As the fork has it: not symmetric. */
-const THREE: NativeCodebook = {
-  bits: 3,
-  centroids: Float32Array.of(
-    -1.996684,
-    -1.291398,
-    -0.740341,
-    -0.247508,
-    0.230106,
-    0.725222,
-    1.277503,
-    1.988943,
-  ),
-  boundaries: Float32Array.of(-1.644041, -1.01587, -0.493925, -0.008701, 0.477664, 1.001363, 1.633223),
-};
+const THREE = nativeCodebook(
+  Float32Array.of(-1.996684, -1.291398, -0.740341, -0.247508, 0.230106, 0.725222, 1.277503, 1.988943),
+  Float32Array.of(-1.644041, -1.01587, -0.493925, -0.008701, 0.477664, 1.001363, 1.633223),
+);
 
 const FOUR = symmetricCodebook(
   [0.128395, 0.388048, 0.656759, 0.94234, 1.256231, 1.618046, 2.069017, 2.73259],

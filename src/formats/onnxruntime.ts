@@ -12,6 +12,7 @@
  * the last bit of a norm, and codes within 1e-6 of a boundary, may differ.
  */
 import { packCodes, unpackCodes } from "../core/bits.js";
+import { guessCell } from "../core/cell-guess.js";
 import { getF32, putF32 } from "../core/little-endian.js";
 import { MAX_DIM, wht } from "../core/wht.js";
 import { assertSupported, type Block, blockCodec } from "./block-codec.js";
@@ -27,8 +28,8 @@ export const ONNX_CODEBOOK = symmetricCodebook(
 
 /** #{ b : b < value }. */
 export function onnxIndex(value: number): number {
-  const { boundaries } = ONNX_CODEBOOK;
-  let index = 0;
+  const { boundaries, guess } = ONNX_CODEBOOK;
+  let index = guessCell(guess, value);
   while (index < boundaries.length && boundaries[index]! < value) index++;
   return index;
 }

@@ -7,7 +7,7 @@
  * The only transcendental is the Gaussian's exp, in table making; the tests hold the tables of d = 64, 128 and 256
  * against recorded ones, bit for bit.
  */
-import type { NativeCodebook } from "./native-codebook.js";
+import { type NativeCodebook, nativeCodebook } from "./native-codebook.js";
 
 const POINTS = 200;
 const ROUNDS = 200;
@@ -54,7 +54,7 @@ export function vllmCodebook(dim: number, bits: 3 | 4): NativeCodebook {
   if (!book) {
     const centroids = Float32Array.from(solve(dim, bits));
     const boundaries = centroids.slice(1).map((v, i) => Math.fround(centroids[i]! + v) / 2);
-    book = { bits, centroids, boundaries };
+    book = nativeCodebook(centroids, boundaries);
     books.set(key, book);
   }
   return book;

@@ -14,7 +14,9 @@
  * in f32. The two are within 1.2e-7 of each other, so codes agree except next to a boundary; from a rotated key
  * ({@link putRotatedKey}) they agree exactly.
  */
+
 import { packCodes, packedBytes, unpackCodes } from "../core/bits.js";
+import { guessCell } from "../core/cell-guess.js";
 import { fromF16, toF16 } from "../core/float.js";
 import { fromE4M3, toE4M3 } from "../core/fp8.js";
 import { getF16, putF16 } from "../core/little-endian.js";
@@ -46,9 +48,9 @@ export function putRotatedKey(
   at: number,
   codes = new Uint8Array(y.length),
 ): void {
-  const { boundaries } = vllmCodebook(y.length, bits);
+  const { boundaries, guess } = vllmCodebook(y.length, bits);
   for (let i = 0; i < y.length; i++) {
-    let index = 0;
+    let index = guessCell(guess, y[i]!);
     while (index < boundaries.length && y[i]! >= boundaries[index]!) index++;
     codes[i] = index;
   }
