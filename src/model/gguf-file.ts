@@ -8,6 +8,7 @@ import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { FormatError } from "../core/format-error.js";
+import { type RopeScaling, yarnMagnitude } from "../core/rope.js";
 import { type ModelConfig, type ModelSource, readFully, type TensorInfo } from "./model-source.js";
 import { tensorType } from "./tensor-types.js";
 
@@ -73,6 +74,26 @@ export class GgufMetadata {
   }
 }
 
+/** Llama 3.1's own scaling comes as a tensor of factors, which no key announces. */
+function readScaling(metadata: GgufMetadata, of: (key: string) => string): RopeScaling {
+  const type = metadata.text(of("rope.scaling.type"), "none");
+  const factor = (): number => metadata.number(of("rope.scaling.factor"), 1);
+  if (type === "none") return { type };
+  if (type === "linear") return { type, factor: factor() };
+  if (type !== "yarn")
+    throw new FormatError(
+      "UNKNOWN_FORMAT",
+      `${metadata.path}: RoPE scaling "${type}"; run are none, linear, yarn`,
+    );
+  return {
+    type,
+    factor: factor(),
+    originalContext: metadata.count(of("rope.scaling.original_context_length")),
+    fast: metadata.number(of("rope.scaling.yarn_beta_fast"), 32),
+    slow: metadata.number(of("rope.scaling.yarn_beta_slow"), 1),
+  };
+}
+
 function readConfig(metadata: GgufMetadata, vocabulary: number): ModelConfig {
   const { path } = metadata;
   const architecture = metadata.text("general.architecture");
@@ -90,9 +111,7 @@ function readConfig(metadata: GgufMetadata, vocabulary: number): ModelConfig {
     throw new FormatError("BAD_FILE", `${path}: ${heads} heads over ${kvHeads}, ${dimensions} of ${headDim}`);
   if (metadata.has(of("expert_count")) && metadata.number(of("expert_count")) > 0)
     throw new FormatError("UNKNOWN_FORMAT", `${path}: mixtures of experts are not run`);
-  const scaling = metadata.text(of("rope.scaling.type"), "none");
-  if (scaling !== "none" && scaling !== "linear")
-    throw new FormatError("UNKNOWN_FORMAT", `${path}: RoPE scaling "${scaling}"; run are none, linear`);
+  const scaling = readScaling(metadata, of);
   return {
     architecture,
     name: metadata.text("general.name", architecture),
@@ -106,11 +125,15 @@ function readConfig(metadata: GgufMetadata, vocabulary: number): ModelConfig {
     context: metadata.count(of("context_length")),
     epsilon: metadata.number(of("attention.layer_norm_rms_epsilon")),
     rope: {
-      theta: metadata.number(of("rope.freq_base"), 10_000),
+      pairing: architecture === "llama" ? "adjacent" : "half-split",
       dimensions,
-      pairs: architecture === "llama" ? "adjacent" : "split",
-      scale: scaling === "linear" ? metadata.number(of("rope.scaling.factor"), 1) : 1,
+      theta: metadata.number(of("rope.freq_base"), 10_000),
+      scaling,
     },
+    ropeMagnitude:
+      scaling.type === "yarn"
+        ? metadata.number(of("rope.scaling.attn_factor"), 1) * yarnMagnitude(scaling.factor)
+        : 1,
   };
 }
 

@@ -1,6 +1,7 @@
 /** What a model file gives: the shape of the transformer and its tensors, under GGUF's names. */
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../core/format-error.js";
+import type { Rope } from "../core/rope.js";
 import type { TensorType } from "./tensor-types.js";
 
 /** A transformer's geometry and constants. */
@@ -18,15 +19,10 @@ export interface ModelConfig {
   /** Tokens the model was trained on at once. */
   readonly context: number;
   readonly epsilon: number;
-  readonly rope: {
-    readonly theta: number;
-    /** Values of a head that turn; the rest stays. */
-    readonly dimensions: number;
-    /** Pair i is (2i, 2i + 1), or (i, i + dimensions/2) (NeoX). */
-    readonly pairs: "adjacent" | "split";
-    /** Positions are divided by it (linear scaling); 1 without. */
-    readonly scale: number;
-  };
+  /** Without the factors that a file may have as a tensor: Transformer.rope has them. */
+  readonly rope: Rope;
+  /** What YaRN multiplies turned queries and keys by; 1 for others. */
+  readonly ropeMagnitude: number;
 }
 
 /** A matrix (rows, columns) of packed rows, or a vector (rows = 1). */

@@ -116,8 +116,8 @@ export async function record(transformer: Transformer, request: RecordRequest, p
     request.onProgress?.(kv.length);
   }
   const { heads, kvHeads, headDim } = shape;
-  const { theta, pairs } = transformer.config.rope;
-  const order = pairs === "adjacent" ? "adjacent pairs (2i, 2i+1)" : "split pairs (i, i + d/2)";
+  const { theta, pairing } = transformer.rope;
+  const order = pairing === "adjacent" ? "adjacent pairs (2i, 2i+1)" : "split pairs (i, i + d/2)";
   const tensors = new Map<string, SafetensorsTensor>([
     ["tokens", { dtype: "I32", shape: [tokens.length], data: tokens.slice() }],
   ]);

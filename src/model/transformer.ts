@@ -10,6 +10,7 @@
  */
 import { assertInteger } from "../core/check.js";
 import { FormatError } from "../core/format-error.js";
+import { type Rope, Turns } from "../core/rope.js";
 import { Engine } from "./engine.js";
 import type { KvShape, KvStore } from "./kv-store.js";
 import type { ModelConfig, ModelSource } from "./model-source.js";
@@ -37,7 +38,8 @@ export class Transformer {
   readonly #embedding: Matrix;
   readonly #outputNorm: number;
   readonly #output: Matrix;
-  readonly #frequencies: Float64Array;
+  readonly #turns: Turns;
+  readonly #turn: Float32Array;
   /** Arrays of blockTokens rows. */
   readonly #x: number;
   readonly #normed: number;
@@ -59,7 +61,8 @@ export class Transformer {
     this.#embedding = weights.embedding;
     this.#outputNorm = weights.outputNorm;
     this.#output = weights.output;
-    this.#frequencies = weights.frequencies;
+    this.#turns = new Turns(weights.rope);
+    this.#turn = new Float32Array(weights.rope.dimensions);
     const rows = (values: number) => engine.allocate(4 * blockTokens * values);
     const { width, feedForward, heads, kvHeads, headDim } = config;
     this.#x = rows(width);
@@ -97,6 +100,11 @@ export class Transformer {
     }
   }
 
+  /** How queries and keys turn, the file's factors included. */
+  get rope(): Rope {
+    return this.#turns.rope;
+  }
+
   get kvShape(): KvShape {
     const { layers, heads, kvHeads, headDim } = this.config;
     return { layers, heads, kvHeads, headDim };
@@ -116,14 +124,14 @@ export class Transformer {
   }
 
   #ropeTable(position: number, tokens: number): void {
-    const pairs = this.#frequencies.length;
-    const table = this.engine.f32(this.#rope, tokens * pairs * 2);
-    for (let t = 0, at = 0; t < tokens; t++)
-      for (let i = 0; i < pairs; i++) {
-        const angle = (position + t) * this.#frequencies[i]!;
-        table[at++] = Math.cos(angle);
-        table[at++] = Math.sin(angle);
-      }
+    const { ropeMagnitude } = this.config;
+    const turn = this.#turn;
+    const table = this.engine.f32(this.#rope, tokens * turn.length);
+    for (let t = 0; t < tokens; t++) {
+      this.#turns.put(position + t, turn);
+      if (ropeMagnitude !== 1) for (let i = 0; i < turn.length; i++) turn[i]! *= ropeMagnitude;
+      table.set(turn, t * turn.length);
+    }
   }
 
   #attention(layer: Layer, index: number, tokens: number, kv: KvStore): void {
@@ -136,7 +144,7 @@ export class Transformer {
     if (layer.qBias !== undefined) kernels.addRows(this.#q, layer.qBias, tokens, heads * headDim);
     if (layer.kBias !== undefined) kernels.addRows(this.#k, layer.kBias, tokens, kvHeads * headDim);
     if (layer.vBias !== undefined) kernels.addRows(this.#v, layer.vBias, tokens, kvHeads * headDim);
-    const split = rope.pairs === "split" ? 1 : 0;
+    const split = rope.pairing === "half-split" ? 1 : 0;
     kernels.rope(this.#q, this.#rope, tokens, heads, headDim, rope.dimensions / 2, split);
     kernels.rope(this.#k, this.#rope, tokens, kvHeads, headDim, rope.dimensions / 2, split);
     const values = tokens * kvHeads * headDim;

@@ -1,5 +1,6 @@
 /** A model's weights in the engine's memory, packed as in the file; vectors as f32. */
 import { FormatError } from "../core/format-error.js";
+import { checkRope, type Rope } from "../core/rope.js";
 import type { Engine } from "./engine.js";
 import type { ModelConfig, ModelSource } from "./model-source.js";
 
@@ -33,8 +34,8 @@ export interface Weights {
   readonly outputNorm: number;
   /** The embedding where the file has no matrix of its own. */
   readonly output: Matrix;
-  /** Turns per position of each pair of RoPE, radians. */
-  readonly frequencies: Float64Array;
+  /** How queries and keys turn, the file's factors included. */
+  readonly rope: Rope;
 }
 
 /** Copies tensors into the engine. */
@@ -92,15 +93,6 @@ async function loadLayer(loader: Loader, config: ModelConfig, index: number): Pr
   };
 }
 
-/** Turns per position of each pair: θ^(−2i/d), divided by the file's factors (Llama 3.1) and the linear scale. */
-function ropeFrequencies(config: ModelConfig, factors: Float32Array | undefined): Float64Array {
-  const { theta, dimensions, scale } = config.rope;
-  return Float64Array.from(
-    { length: dimensions / 2 },
-    (_, i) => theta ** ((-2 * i) / dimensions) / (scale * (factors?.[i] ?? 1)),
-  );
-}
-
 /** Reads everything. @throws FormatError BAD_FILE for tensors that are missing or of another shape. */
 export async function loadWeights(engine: Engine, source: ModelSource): Promise<Weights> {
   const { config } = source;
@@ -114,6 +106,9 @@ export async function loadWeights(engine: Engine, source: ModelSource): Promise<
     : embedding;
   const pairs = config.rope.dimensions / 2;
   const factors = await loader.optionalVector("rope_freqs.weight", pairs);
-  const frequencies = ropeFrequencies(config, factors === undefined ? factors : engine.f32(factors, pairs));
-  return { layers, embedding, outputNorm, output, frequencies };
+  const rope = checkRope(
+    factors === undefined ? config.rope : { ...config.rope, factors: [...engine.f32(factors, pairs)] },
+    config.headDim,
+  );
+  return { layers, embedding, outputNorm, output, rope };
 }

@@ -151,7 +151,7 @@ test("models that are not run here say so", async () => {
   const path = join(folder, "other.gguf");
   const refused: [Record<string, string | number>, string][] = [
     [{ "general.architecture": "mamba" }, "UNKNOWN_FORMAT"],
-    [{ "llama.rope.scaling.type": "yarn" }, "UNKNOWN_FORMAT"],
+    [{ "llama.rope.scaling.type": "longrope" }, "UNKNOWN_FORMAT"],
     [{ "llama.expert_count": 8 }, "UNKNOWN_FORMAT"],
     [{ "llama.attention.value_length": 16 }, "UNKNOWN_FORMAT"],
     [{ "llama.attention.head_count_kv": 3 }, "BAD_FILE"],

@@ -46,7 +46,7 @@ export async function naiveForward(
     for (let head = 0; head < x.length; head += headDim)
       for (let pair = 0; pair < rope.dimensions / 2; pair++) {
         const [a, b] =
-          rope.pairs === "adjacent" ? [2 * pair, 2 * pair + 1] : [pair, pair + rope.dimensions / 2];
+          rope.pairing === "adjacent" ? [2 * pair, 2 * pair + 1] : [pair, pair + rope.dimensions / 2];
         const angle = position * rope.theta ** ((-2 * pair) / rope.dimensions);
         out[head + a] = x[head + a]! * Math.cos(angle) - x[head + b]! * Math.sin(angle);
         out[head + b] = x[head + a]! * Math.sin(angle) + x[head + b]! * Math.cos(angle);
