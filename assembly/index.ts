@@ -11,6 +11,7 @@
  *   score, dotF32               score        ⟨query, key⟩
  *   accumulate, accumulateF32   accumulate   Σ weight · value
  *   project                     sketch       QJL
+ *   addWaves                    waves        ⟨query, turning mean⟩ added to scores
  *   scaleMax, softmaxWeights    softmax      e^(score − maximum)
  *   dotQ8, dotQ4                ggml-dot     ⟨query, key⟩ over ggml blocks
  */
@@ -29,4 +30,5 @@ export { dotF32, score } from "./score";
 export { project } from "./sketch";
 export { scaleMax, softmaxWeights } from "./softmax";
 export { encodeTrellis } from "./trellis";
+export { addWaves } from "./waves";
 export { rotate, unrotate } from "./wht";

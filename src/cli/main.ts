@@ -2,6 +2,7 @@
 /** The command line `turboquant`: one file per command; this one gathers them and gives exit codes their meaning. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import * as centre from "./centre.js";
 import * as checkServer from "./check-server.js";
 import * as codebook from "./codebook.js";
 import * as decode from "./decode.js";
@@ -40,7 +41,7 @@ Examples:
 
 for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate, verify])
   command.register(program);
-for (const command of [merge, identify, vectors]) command.register(program);
+for (const command of [merge, identify, vectors, centre]) command.register(program);
 for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
 
 await run(program, process.argv);

@@ -37,6 +37,7 @@ export function turnMean(rope: Rope, mean: Float32Array, turn: Float32Array, out
 export class MeanEstimator {
   readonly #dim: number;
   readonly #sums: Float64Array;
+  readonly #squares: Float64Array;
   readonly #counts: Float64Array;
   readonly #turns: Turns | undefined;
   readonly #turn: Float32Array;
@@ -48,6 +49,7 @@ export class MeanEstimator {
     assertInteger(dim, "dim", 1);
     this.#dim = dim;
     this.#sums = new Float64Array(vectors * dim);
+    this.#squares = new Float64Array(vectors);
     this.#counts = new Float64Array(vectors);
     this.#turns = rope && new Turns(rope);
     this.#turn = new Float32Array(rope?.dimensions ?? 0);
@@ -58,6 +60,7 @@ export class MeanEstimator {
     if (position < SKIPPED_TOKENS) return;
     const sums = this.#sums.subarray(vector * this.#dim, (vector + 1) * this.#dim);
     this.#counts[vector]!++;
+    for (const x of key) this.#squares[vector]! += x * x;
     if (!this.#turns) {
       for (let a = 0; a < sums.length; a++) sums[a]! += key[a]!;
       return;
@@ -87,6 +90,14 @@ export class MeanEstimator {
         );
     });
     return Float32Array.from(this.#sums, (sum, i) => sum / this.#counts[Math.floor(i / this.#dim)]!);
+  }
+
+  /** (vectors,): the share of the keys' energy that their mean holds. */
+  shares(): Float64Array {
+    return this.#squares.map((squares, vector) => {
+      const sums = this.#sums.subarray(vector * this.#dim, (vector + 1) * this.#dim);
+      return sums.reduce((sum, x) => sum + x * x, 0) / (this.#counts[vector]! * squares);
+    });
   }
 }
 

@@ -63,6 +63,11 @@ export interface Kernels extends TileKernels {
   dotF32(query: number, keys: number, rows: number, dim: number, out: number): void;
   /** acc += Σ weight · value. values: (rows, dim) f32, acc: (dim,). */
   accumulateF32(weights: number, values: number, rows: number, dim: number, acc: number): void;
+  /**
+   * out += sums of waves (core/waves.ts). plan: of wave-plan.ts; wave: (2·channels + 1,); turns: (spans, 2·channels);
+   * out: (spans · 32,).
+   */
+  addWaves(plan: number, wave: number, turns: number, spans: number, out: number): void;
   /** x ← scale · x; returns the largest: NaN if one is, −∞ for none. x: (n,). */
   scaleMax(x: number, n: number, scale: number): number;
   /** x[i] ← e^(x[i] − max) (core/exp.ts); sums[i mod 4] += x[i], one after the other. x: (n,), sums: (4,). */

@@ -19,6 +19,7 @@ import {
   createTrellisQuantizerScratch,
   quantizeTrellis,
 } from "../core/trellis-quantizer.js";
+import { SPAN, sumWaves } from "../core/waves.js";
 import { rotate, unrotate } from "../core/wht.js";
 import { Arena, type Backing } from "./arena.js";
 import { dotQ4Row, dotQ8Row } from "./ggml-dot.js";
@@ -198,6 +199,25 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     for (let r = 0; r < rows; r++) {
       const row = this.arena.floats(values + 4 * r * dim, dim);
       for (let i = 0; i < dim; i++) sums[i]! += fround(w[r]! * row[i]!);
+    }
+  }
+
+  addWaves(plan: number, wave: number, turns: number, spans: number, out: number): void {
+    const { arena } = this;
+    const [channels, summed, table, smooth, turned] = arena.u32.subarray(plan >>> 2, (plan >>> 2) + 5);
+    const waves = {
+      channels: channels!,
+      summed: summed!,
+      table: arena.floats(table!, summed! * SPAN),
+      smooth: arena.floats(smooth!, (channels! - summed!) * 4),
+    };
+    const b = arena.floats(turned!, 2 * channels!);
+    const sums = new Float32Array(SPAN);
+    for (let span = 0; span < spans; span++) {
+      const turn = arena.floats(turns + 8 * channels! * span, 2 * channels!);
+      sumWaves(waves, arena.floats(wave, 2 * channels! + 1), turn, b, sums);
+      const to = arena.floats(out + 4 * SPAN * span, SPAN);
+      for (let i = 0; i < SPAN; i++) to[i]! += sums[i]!;
     }
   }
 

@@ -50,8 +50,13 @@ export interface CenterRequest {
   readonly onProgress?: (tokens: number, total: number) => void;
 }
 
+export interface MeasuredCenter extends Center {
+  /** (layers, kvHeads): the share of the keys' energy that is their mean. */
+  readonly shares: Float64Array;
+}
+
 /** Runs the chunks over an f32 cache. @throws RangeError where the text is too short. */
-export function measureCenter(transformer: Transformer, request: CenterRequest): Center {
+export function measureCenter(transformer: Transformer, request: CenterRequest): MeasuredCenter {
   const { tokens, context, chunks } = request;
   assertInteger(context, "context", 8);
   assertInteger(chunks, "chunks", 1);
@@ -69,7 +74,7 @@ export function measureCenter(transformer: Transformer, request: CenterRequest):
       request.onProgress?.(chunk * context + kv.length, chunks * context);
     }
   }
-  return { means: kv.estimator.means(), rope };
+  return { means: kv.estimator.means(), rope, shares: kv.estimator.shares() };
 }
 
 const TENSOR = "means";
