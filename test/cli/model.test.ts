@@ -83,11 +83,15 @@ test("centre: means and turns in a file that reads back, and what is wrong is sa
   const args = ["centre", ...shipped, "--ctx", "64", "--chunks", "2", "-o", output];
   const { status, stdout } = turboquant(args);
   expect(status).toBe(0);
-  expect(stdout.toString()).toMatch(/means of 4 layers, 2 KV heads of 64, over 2 chunks of 64 tokens; .* energy/);
+  expect(stdout.toString()).toMatch(
+    /means of 4 layers, 2 KV heads of 64, over 2 chunks of 64 tokens; .* energy/,
+  );
   const { means, rope } = await readCenter(output, { layers: 4, kvHeads: 2, headDim: 64 });
   expect(means.some((x) => Math.abs(x) > 0.1)).toBe(true);
   expect(rope).toEqual({ pairing: "adjacent", dimensions: 64, theta: 10_000, scaling: { type: "none" } });
-  await expect(readCenter(output, { layers: 4, kvHeads: 1, headDim: 64 })).rejects.toThrow(/expected \[4,1,64\]/);
+  await expect(readCenter(output, { layers: 4, kvHeads: 1, headDim: 64 })).rejects.toThrow(
+    /expected \[4,1,64\]/,
+  );
   await expect(readCenter(NOVELS_MODEL, { layers: 4, kvHeads: 2, headDim: 64 })).rejects.toThrow();
   expect(turboquant([...args, "--ctx", "7"]).status).toBe(2);
 });
