@@ -9,10 +9,14 @@
  * position. So the result does not depend on how tokens lie in memory, on how many queries come at once, or on the
  * backend: it is the same to the bit. Tokens that were released count as absent.
  */
+
+import type { Center } from "../core/centring.js";
 import { expNegative } from "../core/exp.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { TILE_TOKENS } from "../kernels/tile.js";
+import { KeyOffset } from "./key-offset.js";
 import type { SideCodec } from "./side-codec.js";
+import { SinkRows, type SinkRuns } from "./sink-rows.js";
 import { type KeyMethod, keyMethod, type Precision } from "./tile-reader.js";
 
 const { fround } = Math;
@@ -24,7 +28,9 @@ const ROWS = 64;
 const MOST_RUNS = TILE;
 
 /** The vectors of one layer: runs of tokens whose keys, and whose values, are contiguous for each head. */
-export interface TokenRuns {
+export interface TokenRuns extends SinkRuns {
+  /** Which layer it is: keys may be centred by means of its own. */
+  readonly layer: number;
   readonly key: SideCodec;
   readonly value: SideCodec;
   /** Tokens that the layer holds, released ones included. */
@@ -51,6 +57,14 @@ export interface AttendOptions {
   readonly precision?: Precision;
 }
 
+/** What a cache keeps beside packed vectors. */
+export interface AttentionExtras {
+  /** Most first tokens in halves. */
+  readonly sinks?: number;
+  /** What was taken off the keys before they were encoded. */
+  readonly center?: Center | undefined;
+}
+
 /** Attention with working space of its own in a backend's memory. Not reentrant; nothing is allocated per call. */
 export class Attention {
   readonly #kernels: Kernels;
@@ -70,6 +84,8 @@ export class Attention {
   readonly #keyList: number;
   readonly #valueList: number;
   readonly #work: number;
+  readonly #sinks: SinkRows | undefined;
+  readonly #offset: KeyOffset | undefined;
   /** How keys and values are read instead of exactly. */
   #method: KeyMethod | undefined;
   readonly #methods: KeyMethod[] = new Array<KeyMethod>(ROWS).fill("tables16");
@@ -85,7 +101,13 @@ export class Attention {
   readonly #runValue = new Float64Array(MOST_RUNS);
 
   /** sides: all the codecs that will be read. */
-  constructor(kernels: Kernels, dim: number, kvHeads: number, sides: readonly SideCodec[]) {
+  constructor(
+    kernels: Kernels,
+    dim: number,
+    kvHeads: number,
+    sides: readonly SideCodec[],
+    { sinks = 0, center }: AttentionExtras = {},
+  ) {
     this.#kernels = kernels;
     this.#dim = dim;
     this.#kvHeads = kvHeads;
@@ -120,6 +142,8 @@ export class Attention {
     [this.#keyTiles, this.#valueTiles, this.#keyList, this.#valueList, this.#work] = parts
       .slice(7)
       .map(place) as [number, number, number, number, number];
+    this.#sinks = sinks > 0 ? new SinkRows(kernels, dim, ROWS, sinks, pad4(exactFloats)) : undefined;
+    this.#offset = center && new KeyOffset(kernels, dim, kvHeads, center, ROWS, TILE);
   }
 
   /**
@@ -163,16 +187,20 @@ export class Attention {
     const dim = this.#dim;
     const { arena } = this.#kernels;
     const scale = fround(options.scale ?? 1 / Math.sqrt(dim));
+    const exact = (options.precision ?? "exact") === "exact";
     const sparse = options.sparse ?? 0;
     const window = options.window ?? Number.POSITIVE_INFINITY;
     const sinks = options.sinks ?? 0;
     const { key, value, tokens } = runs;
 
+    this.#sinks?.open(runs, head, rows);
     for (let r = 0; r < rows; r++) {
       const query = Math.floor((from + r) / group);
       const at = (query * heads + head * group + ((from + r) % group)) * dim;
       for (let i = 0; i < dim; i++) arena.f32[(this.#query >>> 2) + i] = queries[at + i]!;
       this.#prepare(key, r);
+      this.#sinks?.prepare(r, key, this.#query);
+      this.#offset?.prepare(r, runs.layer, head, this.#query);
       this.#max[r] = Number.NEGATIVE_INFINITY;
       this.#seen[r] = tokens - count + query + 1;
     }
@@ -192,7 +220,8 @@ export class Attention {
       if (this.#method) this.#scoreTiles(key, first, rows, tiles);
       for (let r = first; r < rows; r++) {
         const seen = this.#seen[r]!;
-        this.#score(key, r, tile, present, seen, seen - window, sinks, scale);
+        this.#score(key, r, tile, present, seen, seen - window, sinks, scale, exact);
+        if (tile === 0) this.#sinks?.accumulate(r, seen, this.#weights + 4 * TILE * r, sparse);
         if (!this.#valuesTiled) this.#accumulate(value, r, tile, present, sparse);
       }
       if (this.#valuesTiled) this.#accumulateTiles(value, first, rows, tile, tiles, sparse);
@@ -203,6 +232,7 @@ export class Attention {
       const to = (query * heads + head * group + ((from + r) % group)) * dim;
       const sum = this.#sums + 4 * r * this.#accumulatorFloats;
       if (this.#valuesTiled) value.tiles!.gather(sum, this.#work);
+      this.#sinks?.finish(r, sum);
       value.finish(sum);
       const l = (this.#lanes >>> 2) + 4 * r;
       const { f32 } = arena;
@@ -254,6 +284,7 @@ export class Attention {
     oldest: number,
     sinks: number,
     scale: number,
+    exact: boolean,
   ): void {
     const prepared = this.#prepared + 4 * r * this.#preparedFloats;
     const weights = this.#weights + 4 * TILE * r;
@@ -261,8 +292,10 @@ export class Attention {
     for (let n = 0; n < (this.#method ? 0 : present); n++) {
       const at = this.#runAt[n]!;
       const count = Math.min(this.#runCount[n]!, limit - at);
-      if (count > 0) this.#scoreRun(key, prepared, n, count, tile + at, weights + 4 * at);
+      if (count > 0) this.#scoreRun(key, prepared, n, count, weights + 4 * at);
     }
+    if (tile === 0) this.#sinks?.score(r, limit, weights);
+    this.#offset?.add(r, tile, limit, weights, exact);
     this.#hide(weights, tile, present, limit, oldest, sinks);
     const most = this.#kernels.scaleMax(weights, limit, scale);
     const before = this.#max[r]!;
@@ -275,16 +308,9 @@ export class Attention {
     this.#kernels.softmaxWeights(weights, limit, max, this.#lanes + 16 * r);
   }
 
-  #scoreRun(
-    key: SideCodec,
-    prepared: number,
-    run: number,
-    count: number,
-    position: number,
-    out: number,
-  ): void {
+  #scoreRun(key: SideCodec, prepared: number, run: number, count: number, out: number): void {
     if (this.#keysStaged) this.#kernels.dotF32(prepared, this.#runKey[run]!, count, this.#dim, out);
-    else key.score(prepared, this.#runKey[run]!, count, position, out);
+    else key.score(prepared, this.#runKey[run]!, count, out);
   }
 
   #addRun(value: SideCodec, weights: number, rows: number, count: number, acc: number): void {
@@ -315,6 +341,7 @@ export class Attention {
     for (let i = 0; i < this.#accumulatorFloats; i++) f32[at + i]! *= factor;
     const lanes = (this.#lanes >>> 2) + 4 * r;
     for (let lane = 0; lane < 4; lane++) f32[lanes + lane]! *= factor;
+    this.#sinks?.shrink(r, factor);
   }
 
   #accumulate(value: SideCodec, r: number, tile: number, present: number, sparse: number): void {
@@ -417,20 +444,32 @@ export class Attention {
     runs.key.prepare(this.#query, this.#prepared);
     this.#keysStaged = runs.key.stageFrom === 1;
     this.#valuesStaged = false;
+    this.#sinks?.open(runs, head, 1);
+    this.#sinks?.prepare(0, runs.key, this.#query);
+    this.#offset?.prepare(0, runs.layer, head, this.#query);
     out.fill(Number.NEGATIVE_INFINITY);
-    for (let tile = from; tile < to; tile += TILE) {
-      const present = this.#collect(runs, head, tile, Math.min(to, tile + TILE));
+    for (let tile = from - (from % TILE); tile < to; tile += TILE) {
+      const first = Math.max(from, tile);
+      const end = Math.min(to, tile + TILE);
+      const present = this.#collect(runs, head, tile, end);
       for (let n = 0; n < present; n++) {
         const at = this.#runAt[n]!;
-        const count = this.#runCount[n]!;
-        this.#scoreRun(runs.key, this.#prepared, n, count, tile + at, this.#weights + 4 * at);
-        const base = (this.#weights >>> 2) + at;
-        for (let i = 0; i < count; i++) out[tile - from + at + i] = arena.f32[base + i]!;
+        this.#scoreRun(runs.key, this.#prepared, n, this.#runCount[n]!, this.#weights + 4 * at);
+      }
+      if (tile === 0) this.#sinks?.score(0, end, this.#weights);
+      this.#offset?.add(0, tile, end - tile, this.#weights, true);
+      const { f32 } = arena;
+      for (let n = 0; n < present; n++) {
+        const at = tile + this.#runAt[n]!;
+        for (let p = Math.max(at, first); p < at + this.#runCount[n]!; p++)
+          out[p - from] = f32[(this.#weights >>> 2) + p - tile]!;
       }
     }
   }
 
   release(): void {
+    this.#sinks?.release();
+    this.#offset?.release();
     this.#kernels.arena.release(this.#base);
   }
 }

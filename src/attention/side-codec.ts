@@ -6,8 +6,7 @@
  * share a head of keys, so that a row is unpacked once for all of them; those with a sketch never. Both backends give
  * the same bits.
  *
- * A mean of keys that depends on the position (spec: key centring) enters through `position`, which `score` gets and
- * the codecs of today ignore.
+ * Keys may be centred before they come here; the mean's share of scores is added by attention (key-offset.ts).
  */
 
 import { gaussianCodebook } from "../core/codebook.js";
@@ -43,6 +42,10 @@ export interface SideCodec {
   encode(x: number, rows: number, out: number): void;
   /** bytes: (rows, stride) → out: (rows, dim), original basis. */
   decode(bytes: number, rows: number, out: number): void;
+  /** x: (rows, dim) → out: (rows, dim) halves in the basis of prepared queries and accumulators. */
+  encodeHalves(x: number, rows: number, out: number): void;
+  /** bytes: (rows, dim) halves of encodeHalves → out: (rows, dim), original basis. */
+  decodeHalves(bytes: number, rows: number, out: number): void;
   /** Query heads per head of keys from which on rows are staged; never: Infinity. */
   readonly stageFrom: number;
   /** bytes: (rows, stride) → out: (rows, dim) f32, in the basis of prepared queries and accumulators. */
@@ -50,8 +53,8 @@ export interface SideCodec {
 
   /** query: (dim,) → prepared: (preparedFloats,). */
   prepare(query: number, prepared: number): void;
-  /** out: (rows,) ← ⟨query, key⟩ of packed rows from token `position` on. */
-  score(prepared: number, rows: number, count: number, position: number, out: number): void;
+  /** out: (rows,) ← ⟨query, key⟩ of packed rows. */
+  score(prepared: number, rows: number, count: number, out: number): void;
   /** acc += Σ weight · value of packed rows. weights: (count,), acc: (accumulatorFloats,). */
   accumulate(weights: number, rows: number, count: number, acc: number): void;
   /** acc → its first dim values in the original basis, before the division by Σ weight. */
@@ -87,6 +90,8 @@ class TurboSide implements SideCodec {
   readonly #sketch: Sketch | undefined;
   readonly #plan: Plan;
   readonly tiles: TileReader | undefined;
+  /** A row of working space. */
+  readonly #row: number;
 
   constructor(
     readonly format: string,
@@ -104,6 +109,7 @@ class TurboSide implements SideCodec {
       createQuantizer(seededRotation(dim, seed, { codebook: gaussianCodebook(bits) }), bits, rule),
       this.#sketch,
     );
+    this.#row = kernels.arena.allocate(4 * dim);
     this.dim = dim;
     this.stride = vectorLayout(dim, bits, rows).stride;
     this.stageFrom = sketched ? Number.POSITIVE_INFINITY : 2;
@@ -121,6 +127,19 @@ class TurboSide implements SideCodec {
   decode(bytes: number, rows: number, out: number): void {
     this.#kernels.decode(this.#plan.pointer, bytes, rows, out);
   }
+  encodeHalves(x: number, rows: number, out: number): void {
+    const { arena } = this.#kernels;
+    for (let r = 0; r < rows; r++) {
+      const from = (x >>> 2) + r * this.dim;
+      arena.f32.copyWithin(this.#row >>> 2, from, from + this.dim);
+      this.#kernels.rotate(this.#plan.pointer, this.#row, 1);
+      this.#kernels.f32ToF16(this.#row, out + 2 * r * this.dim, this.dim);
+    }
+  }
+  decodeHalves(bytes: number, rows: number, out: number): void {
+    this.#kernels.f16ToF32(bytes, out, rows * this.dim);
+    this.#kernels.unrotate(this.#plan.pointer, out, rows);
+  }
   stage(bytes: number, rows: number, out: number): void {
     this.#kernels.decodeRotated(this.#plan.pointer, bytes, rows, out);
   }
@@ -130,7 +149,7 @@ class TurboSide implements SideCodec {
     if (this.#sketch) this.#kernels.project(this.#plan.pointer, query, 1, prepared + 4 * this.dim);
     this.#kernels.rotate(this.#plan.pointer, prepared, 1);
   }
-  score(prepared: number, rows: number, count: number, _position: number, out: number): void {
+  score(prepared: number, rows: number, count: number, out: number): void {
     this.#kernels.score(this.#plan.pointer, prepared, prepared + 4 * this.dim, 0, rows, count, out);
   }
   accumulate(weights: number, rows: number, count: number, acc: number): void {
@@ -150,6 +169,7 @@ class TurboSide implements SideCodec {
     }
   }
   release(): void {
+    this.#kernels.arena.release(this.#row);
     this.#plan.release();
   }
 }
@@ -179,13 +199,19 @@ class FloatSide implements SideCodec {
   decode(bytes: number, rows: number, out: number): void {
     this.kernels.arena.u8.copyWithin(out, bytes, bytes + 4 * rows * this.dim);
   }
+  encodeHalves(x: number, rows: number, out: number): void {
+    this.kernels.f32ToF16(x, out, rows * this.dim);
+  }
+  decodeHalves(bytes: number, rows: number, out: number): void {
+    this.kernels.f16ToF32(bytes, out, rows * this.dim);
+  }
   stage(bytes: number, rows: number, out: number): void {
     this.decode(bytes, rows, out);
   }
   prepare(query: number, prepared: number): void {
     this.kernels.arena.f32.copyWithin(prepared >>> 2, query >>> 2, (query >>> 2) + this.dim);
   }
-  score(prepared: number, rows: number, count: number, _position: number, out: number): void {
+  score(prepared: number, rows: number, count: number, out: number): void {
     this.kernels.dotF32(prepared, rows, count, this.dim, out);
   }
   accumulate(weights: number, rows: number, count: number, acc: number): void {

@@ -5,7 +5,7 @@ import type { CacheParts } from "./parts.js";
 import { mostFilled } from "./sequences.js";
 
 /** @throws Error naming the first invariant that does not hold. */
-export function auditCache({ config, layout, tables, prefixes, kernels }: CacheParts): void {
+export function auditCache({ config, layout, tables, prefixes, kernels, sinks }: CacheParts): void {
   const { pages, sequences, written } = tables;
   const { layers, kvHeads, pageTokens } = config;
   const holds = (condition: boolean, what: () => string): void => {
@@ -39,6 +39,11 @@ export function auditCache({ config, layout, tables, prefixes, kernels }: CacheP
       }
       holds(page >= 0 && page < pages.count, () => `sequence ${handle} has page ${page} of ${pages.count}`);
       present++;
+      holds(
+        sinks.tokens === 0 || (index === 0) === sinks.has(page),
+        () =>
+          `sequence ${handle}, page ${index}: ${sinks.has(page) ? "halves of first tokens" : "no halves"}`,
+      );
       for (let layer = 0; layer < layers; layer++) {
         const tokens = Math.min(pageTokens, Math.max(0, fill[layer]! - index * pageTokens));
         holds(
@@ -94,6 +99,16 @@ export function auditCache({ config, layout, tables, prefixes, kernels }: CacheP
           holds(
             tail.every((byte) => byte === 0),
             () => `page ${page}, layer ${layer}, ${side}: bytes beyond token ${from} are not zero`,
+          );
+          if (!sinks.has(page)) continue;
+          const halves = sinks.pointer(page, layer, side, head);
+          const row = 2 * config.headDim;
+          const rest = u8.subarray(halves + Math.min(from, sinks.tokens) * row, halves + sinks.tokens * row);
+          const codes = u8.subarray(base, base + Math.min(from, sinks.tokens) * stride);
+          holds(
+            rest.every((byte) => byte === 0) && codes.every((byte) => byte === 0),
+            () =>
+              `page ${page}, layer ${layer}, ${side}: first tokens both in halves and in codes, or beyond token ${from}`,
           );
         }
       }

@@ -70,16 +70,23 @@ export class Encoder {
     this.counts.overflow += this.#pending.overflow;
   }
 
-  /** x: (n, dim) → out: (n, stride). @throws CacheError NON_FINITE, SCALE_OVERFLOW naming vector and side. */
-  encode(codec: SideCodec, side: Side, x: Float32Array, out: number): void {
-    const dim = this.#dim;
-    const n = x.length / dim;
-    for (let at = 0; at < n; at += CHUNK) {
+  /**
+   * x: (n, dim) → out: (n, stride); of the first `halves` vectors zeros there, and halves at `halvesOut`: (halves, dim).
+   * @throws CacheError NON_FINITE, SCALE_OVERFLOW naming vector and side.
+   */
+  encode(codec: SideCodec, side: Side, x: Float32Array, out: number, halves = 0, halvesOut = 0): void {
+    const n = x.length / this.#dim;
+    for (let at = 0; at < halves; at += CHUNK) {
+      const rows = Math.min(CHUNK, halves - at);
+      this.#load(x, at, rows, side);
+      codec.encodeHalves(this.#x, rows, halvesOut + 2 * at * this.#dim);
+      this.#fitHalves(halvesOut + 2 * at * this.#dim, rows, at, side);
+    }
+    const { u8 } = this.#kernels.arena;
+    u8.fill(0, out, out + halves * codec.stride);
+    for (let at = halves; at < n; at += CHUNK) {
       const rows = Math.min(CHUNK, n - at);
-      const { f32 } = this.#kernels.arena;
-      const base = this.#x >>> 2;
-      for (let i = 0; i < rows * dim; i++) f32[base + i] = x[at * dim + i]!;
-      for (let r = 0; r < rows; r++) this.#squares[r] = this.#check(r, at + r, side);
+      this.#load(x, at, rows, side);
       const chunk = out + at * codec.stride;
       try {
         codec.encode(this.#x, rows, chunk);
@@ -88,6 +95,30 @@ export class Encoder {
       }
       for (let r = 0; r < rows; r++)
         if (this.#squares[r]! > SAFE_SQUARES) this.#fit(codec, side, r, at + r, chunk + r * codec.stride);
+    }
+  }
+
+  /** Vectors at … into working space, each checked. */
+  #load(x: Float32Array, at: number, rows: number, side: Side): void {
+    const { f32 } = this.#kernels.arena;
+    const base = this.#x >>> 2;
+    for (let i = 0; i < rows * this.#dim; i++) f32[base + i] = x[at * this.#dim + i]!;
+    for (let r = 0; r < rows; r++) this.#squares[r] = this.#check(r, at + r, side);
+  }
+
+  /** Refuses or clamps halves that overflowed. */
+  #fitHalves(halves: number, rows: number, at: number, side: Side): void {
+    const { u16 } = this.#kernels.arena;
+    for (let r = 0; r < rows; r++) {
+      let large = false;
+      for (let i = (halves >>> 1) + r * this.#dim, end = i + this.#dim; i < end; i++) {
+        if ((u16[i]! & 0x7c00) !== 0x7c00) continue;
+        if (this.#policy === "reject")
+          throw new CacheError("SCALE_OVERFLOW", `${side} vector ${at + r} is too large for halves`);
+        u16[i] = (u16[i]! & 0x8000) | 0x7bff;
+        large = true;
+      }
+      if (large) this.#pending.overflow++;
     }
   }
 

@@ -53,7 +53,8 @@ export class KvCache implements Iterable<SequenceHandle> {
     this.#parts = openParts(options);
     const { config, kernels, codecs } = this.#parts;
     this.config = config;
-    this.#attention = new Attention(kernels, config.headDim, config.kvHeads, codecs.distinct);
+    const { headDim, kvHeads, sinks, center } = config;
+    this.#attention = new Attention(kernels, headDim, kvHeads, codecs.distinct, { sinks, center });
     this.#runs = new PagedRuns(this.#parts);
   }
 
@@ -283,6 +284,7 @@ export class KvCache implements Iterable<SequenceHandle> {
   /** Gives all memory back to the backend. The cache is of no use afterwards. */
   dispose(): void {
     this.#parts.tables.pages.dispose();
+    this.#parts.sinks.dispose();
     this.#parts.encoder.release();
     this.#attention.release();
     for (const codec of this.#parts.codecs.distinct) codec.release();

@@ -1,6 +1,9 @@
 /** What a cache is made of, checked once. */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { assertMeans, type Center } from "../core/centring.js";
 import { assertInteger, assertOneOf } from "../core/check.js";
 import { assertSeed, type Seed } from "../core/random.js";
+import { checkRope } from "../core/rope.js";
 import { SCALE_RULES, type ScaleRule } from "../core/scale.js";
 import type { NonFinitePolicy, Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
@@ -32,6 +35,13 @@ export interface KvCacheOptions {
   /** Scale rules of our own formats. Default: by side, see ScaleRule. */
   readonly keyScale?: ScaleRule;
   readonly valueScale?: ScaleRule;
+  /**
+   * The mean key of each layer and head, (layers, kvHeads, headDim), before it turns with the position, and how it turns:
+   * taken off every key before it is encoded, and added back to what is read and to scores. Stored with the cache.
+   */
+  readonly center?: Center;
+  /** First tokens of every sequence that are kept in halves beside the packed pages; at most pageTokens. Default 0. */
+  readonly sinks?: number;
 }
 
 /** The same, complete, and plain data but for the backend: what a snapshot records. */
@@ -43,11 +53,23 @@ export interface CacheConfig extends Geometry {
   readonly nonFinite: NonFinitePolicy;
   readonly keyScale: ScaleRule | undefined;
   readonly valueScale: ScaleRule | undefined;
+  readonly center: Center | undefined;
+  /** Names the centre: SHA-256 of means and rope, "" without. */
+  readonly centerDigest: string;
+  readonly sinks: number;
 }
 
 /** Options that give this configuration. */
-export const optionsOf = ({ heads, keyScale, valueScale, ...config }: CacheConfig): KvCacheOptions => ({
+export const optionsOf = ({
+  heads,
+  keyScale,
+  valueScale,
+  center,
+  centerDigest: _,
+  ...config
+}: CacheConfig): KvCacheOptions => ({
   ...config,
+  ...(center ? { center } : {}),
   ...(heads === undefined ? {} : { heads }),
   ...(keyScale ? { keyScale } : {}),
   ...(valueScale ? { valueScale } : {}),
@@ -71,6 +93,9 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
   assertOneOf(nonFinite, "nonFinite", ["reject", "sanitize"]);
   for (const name of ["keyScale", "valueScale"] as const)
     if (options[name] !== undefined) assertOneOf(options[name], name, SCALE_RULES);
+  const { sinks = 0 } = options;
+  assertInteger(sinks, "sinks", 0, pageTokens);
+  const center = options.center && checkCenter(options.center, layers * kvHeads * headDim, headDim);
   return {
     layers,
     kvHeads,
@@ -84,7 +109,28 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
     nonFinite,
     keyScale: options.keyScale,
     valueScale: options.valueScale,
+    center,
+    centerDigest: center ? digestOf(center) : "",
+    sinks,
   };
+}
+
+/** A checked copy. */
+function checkCenter(center: unknown, length: number, headDim: number): Center {
+  if (typeof center !== "object" || center === null)
+    throw new TypeError(
+      `"center" expected an object with means and rope, got ${center === null ? "null" : typeof center}`,
+    );
+  const { means, rope } = center as Partial<Center>;
+  assertMeans(means, length);
+  return { means: means.slice(), rope: rope === undefined ? undefined : checkRope(rope, headDim) };
+}
+
+function digestOf({ means, rope }: Center): string {
+  const hash = sha256.create();
+  hash.update(new Uint8Array(means.buffer, means.byteOffset, means.byteLength));
+  hash.update(new TextEncoder().encode(JSON.stringify(rope ?? null)));
+  return Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @throws TypeError, RangeError unless a multiple of kvHeads. */

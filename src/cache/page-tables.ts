@@ -12,6 +12,7 @@ import type { Geometry, PageLayout } from "./layout.js";
 import { RELEASED } from "./page-table.js";
 import { Pages } from "./pages.js";
 import { leastFilled, mostFilled, type Sequence, Sequences } from "./sequences.js";
+import type { SinkBlocks } from "./sinks.js";
 
 /** Idle pages that may be taken back when the free ones do not suffice. */
 export interface Evictable {
@@ -31,8 +32,10 @@ export class PageTables {
   readonly #geometry: Geometry;
   readonly #layout: PageLayout;
   readonly #evictable: Evictable;
+  readonly #sinks: SinkBlocks;
 
-  constructor(arena: Arena, geometry: Geometry, layout: PageLayout, evictable: Evictable) {
+  constructor(arena: Arena, geometry: Geometry, layout: PageLayout, evictable: Evictable, sinks: SinkBlocks) {
+    this.#sinks = sinks;
     this.#arena = arena;
     this.#geometry = geometry;
     this.#layout = layout;
@@ -66,6 +69,7 @@ export class PageTables {
     const needed = this.needed(sequence, tokens, layer);
     if (needed === 0) return;
     this.#secure(needed);
+    this.#sinks.prepare();
     const { table, reserved } = sequence;
     this.#eachMissing(sequence, tokens, layer, (index) => {
       if (index < table.length) this.#copyPage(sequence, index);
@@ -110,6 +114,7 @@ export class PageTables {
   #blank(): number {
     const page = this.pages.take();
     const { layers } = this.#geometry;
+    this.#sinks.close(page);
     this.written.fill(0, page * layers, (page + 1) * layers);
     return page;
   }
@@ -119,8 +124,11 @@ export class PageTables {
     const from = sequence.table.get(index);
     const to = this.#blank();
     const { u8 } = this.#arena;
+    const held = (layer: number): number =>
+      Math.min(pageTokens, Math.max(0, sequence.fill[layer]! - index * pageTokens));
+    this.#sinks.copy(from, to, held);
     for (let layer = 0; layer < layers; layer++) {
-      const tokens = Math.min(pageTokens, Math.max(0, sequence.fill[layer]! - index * pageTokens));
+      const tokens = held(layer);
       this.written[to * layers + layer] = tokens;
       for (const side of SIDES) {
         const { offset, stride, headBytes } = this.#layout.region(layer, side);
@@ -141,6 +149,7 @@ export class PageTables {
     const slot = page * layers + layer;
     const stale = this.written[slot]!;
     if (stale > at) {
+      this.#sinks.wipe(page, layer, at, stale);
       for (const side of SIDES) {
         const { offset, stride, headBytes } = this.#layout.region(layer, side);
         for (let head = 0; head < kvHeads; head++) {

@@ -7,13 +7,16 @@ import type { Sequence } from "./sequences.js";
 
 /**
  * A layer of a sequence as attention reads it: the pages in place, one run per page and head. One object is opened
- * again for every call, so that nothing is allocated. Tokens that are kept otherwise than packed (the first ones or
- * the last ones in halves) would be runs with codecs of their own.
+ * again for every call, so that nothing is allocated. First tokens that are kept in halves are zeros there; attention
+ * puts them in from the block of the first page.
  */
 export class PagedRuns implements TokenRuns {
   keyPointer = 0;
   valuePointer = 0;
   tokens = 0;
+  layer = 0;
+  sinkTokens = 0;
+  #sinkPage = 0;
   key!: SideCodec;
   value!: SideCodec;
   readonly #parts: CacheParts;
@@ -28,10 +31,24 @@ export class PagedRuns implements TokenRuns {
   open(sequence: Sequence, layer: number): void {
     this.#sequence = sequence;
     this.tokens = sequence.fill[layer]!;
+    this.layer = layer;
+    const { sinks } = this.#parts;
+    this.sinkTokens = 0;
+    if (sinks.tokens > 0 && this.tokens > 0) {
+      this.#sinkPage = sequence.table.get(0);
+      if (this.#sinkPage !== RELEASED) this.sinkTokens = Math.min(sinks.tokens, this.tokens);
+    }
     this.key = this.#parts.codecs.key[layer]!;
     this.value = this.#parts.codecs.value[layer]!;
     this.#keyRegion = this.#parts.layout.region(layer, "key");
     this.#valueRegion = this.#parts.layout.region(layer, "value");
+  }
+
+  sinkKeys(head: number): number {
+    return this.#parts.sinks.pointer(this.#sinkPage, this.layer, "key", head);
+  }
+  sinkValues(head: number): number {
+    return this.#parts.sinks.pointer(this.#sinkPage, this.layer, "value", head);
   }
 
   seek(position: number, head: number): number {

@@ -3,10 +3,12 @@ import { openSide, type SideCodec } from "../attention/side-codec.js";
 import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { Encoder } from "./encoder.js";
+import { KeyCenter } from "./key-center.js";
 import { PageLayout } from "./layout.js";
 import { type CacheConfig, checkOptions, type KvCacheOptions, openBackend } from "./options.js";
 import { PageTables } from "./page-tables.js";
 import { PrefixIndex } from "./prefix.js";
+import { SinkBlocks } from "./sinks.js";
 
 export interface CacheParts {
   readonly config: CacheConfig;
@@ -16,6 +18,8 @@ export interface CacheParts {
   readonly encoder: Encoder;
   readonly kernels: Kernels;
   readonly codecs: LayerCodecs;
+  readonly sinks: SinkBlocks;
+  readonly center: KeyCenter | undefined;
 }
 
 /** The codec of each layer's side; layers of the same format share one. */
@@ -36,10 +40,12 @@ export function openParts(options: KvCacheOptions): CacheParts {
       `"pages" expected at most ${Math.floor(2 ** 32 / layout.pageBytes)} of ${layout.pageBytes} bytes (4 GiB), got ${config.pages}`,
     );
   const prefixes = new PrefixIndex(config.pageTokens);
-  const tables = new PageTables(kernels.arena, config, layout, prefixes);
+  const sinks = new SinkBlocks(kernels.arena, config, config.sinks);
+  const tables = new PageTables(kernels.arena, config, layout, prefixes, sinks);
   prefixes.bind(tables.pages);
   const encoder = new Encoder(kernels, config.headDim, config.nonFinite);
-  return { config, layout, tables, prefixes, encoder, kernels, codecs };
+  const center = config.center && new KeyCenter(config.center, config.kvHeads, config.headDim);
+  return { config, layout, tables, prefixes, encoder, kernels, codecs, sinks, center };
 }
 
 function openCodecs(config: CacheConfig, kernels: Kernels): LayerCodecs {

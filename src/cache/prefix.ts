@@ -37,7 +37,7 @@ export interface PrefixOptions {
 export function identityOf(config: CacheConfig, salt = ""): Uint8Array {
   if (typeof salt !== "string") throw new TypeError(`"salt" expected a string, got ${typeof salt}`);
   const { layers, kvHeads, headDim, pageTokens, key, value, seed, keyScale, valueScale, nonFinite } = config;
-  const scales = [keyScale ?? "", valueScale ?? "", nonFinite];
+  const scales = [keyScale ?? "", valueScale ?? "", nonFinite, config.centerDigest, config.sinks];
   return encode([layers, kvHeads, headDim, pageTokens, key, value, String(seed), ...scales, salt]);
 }
 

@@ -5,7 +5,7 @@ import type { Sequence } from "./sequences.js";
 
 /** out ← tokens from … to of one side: (to − from, kvHeads, headDim). They are there. */
 export function readTokens(
-  { tables, layout, config, encoder, kernels, codecs }: CacheParts,
+  { tables, layout, config, encoder, kernels, codecs, sinks, center }: CacheParts,
   sequence: Sequence,
   layer: number,
   side: Side,
@@ -19,11 +19,14 @@ export function readTokens(
   const { pointer: space, rows } = encoder.space;
   for (let position = from; position < to; ) {
     const at = position % pageTokens;
-    const count = Math.min(to - position, pageTokens - at, rows);
+    const inHalves = position < sinks.tokens;
+    const end = inHalves ? Math.min(to, sinks.tokens) : to;
+    const count = Math.min(end - position, pageTokens - at, rows);
     const page = sequence.table.get(Math.floor(position / pageTokens));
     for (let head = 0; head < kvHeads; head++) {
       const bytes = tables.pages.pointer(page) + offset + head * headBytes + at * stride;
-      codec.decode(bytes, count, space);
+      if (inHalves) codec.decodeHalves(sinks.pointer(page, layer, side, head) + 2 * at * dim, count, space);
+      else codec.decode(bytes, count, space);
       const { f32 } = kernels.arena;
       for (let t = 0; t < count; t++) {
         const target = ((position - from + t) * kvHeads + head) * dim;
@@ -32,4 +35,5 @@ export function readTokens(
     }
     position += count;
   }
+  if (side === "key") center?.restore(layer, from, out);
 }

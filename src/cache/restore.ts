@@ -9,7 +9,7 @@ import { equal, type SavedCache } from "./snapshot-fields.js";
 
 /** parts: those of a new cache with the saved configuration. @throws CacheError CORRUPT_SNAPSHOT. */
 export function restoreInto(parts: CacheParts, saved: SavedCache): void {
-  const { tables, prefixes, kernels, config, encoder } = parts;
+  const { tables, prefixes, kernels, config, encoder, sinks } = parts;
   const references = new Uint32Array(config.pages);
   for (const { table } of saved.sequences)
     for (const page of table) if (page !== RELEASED) references[page]!++;
@@ -17,8 +17,10 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
   if (saved.pages.some(({ index }) => references[index] === 0))
     throw new CacheError("CORRUPT_SNAPSHOT", "snapshot: a page that nothing refers to");
   tables.pages.restore(references, saved.freePages);
-  for (const { index, fill, bytes } of saved.pages) {
+  for (const { index, fill, bytes, halves } of saved.pages) {
     kernels.arena.u8.set(bytes, tables.pages.pointer(index));
+    if (halves.length > 0) sinks.open(index);
+    if (halves.length > 0) sinks.bytes(index).set(halves);
     tables.written.set(fill, index * config.layers);
   }
   tables.sequences.restore(saved.generations, saved.freeSlots);
@@ -44,7 +46,7 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
 
 /** @throws CacheError INVALID_ARGUMENT for a snapshot that does not fit, OUT_OF_PAGES. */
 export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHandle {
-  const { tables, kernels, config } = parts;
+  const { tables, kernels, config, sinks } = parts;
   const [source] = saved.sequences;
   if (!source || saved.sequences.length !== 1)
     throw new CacheError(
@@ -68,6 +70,7 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
           : visible(tokens, index, config.pageTokens) > pages.get(page)!.fill[layer]!
       )
         throw new CacheError("CORRUPT_SNAPSHOT", `snapshot: page ${page} lacks tokens of its sequence`);
+  sinks.prepare();
   const sequence = tables.adoptBlank(
     source.table.map((page) => page !== RELEASED),
     source.fill,
@@ -76,8 +79,10 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
   source.table.forEach((page, index) => {
     if (page === RELEASED) return;
     const to = taken[index]!;
-    const { bytes, fill } = pages.get(page)!;
+    const { bytes, fill, halves } = pages.get(page)!;
     kernels.arena.u8.set(bytes, tables.pages.pointer(to));
+    if (halves.length > 0) sinks.open(to);
+    if (halves.length > 0) sinks.bytes(to).set(halves);
     tables.written.set(fill, to * config.layers);
   });
   return sequence.handle;

@@ -1,5 +1,6 @@
 /** The fields of a decoded snapshot, each checked for its type, its range, and against the others. */
 import { sha256 } from "@noble/hashes/sha2.js";
+import type { Center } from "../core/centring.js";
 import type { Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
 import type { Kernels } from "../kernels/kernels.js";
@@ -12,7 +13,7 @@ import { type SequenceHandle, splitHandle } from "./sequences.js";
 
 export const MAGIC = "turboquant-kv/cache";
 /** The version that snapshots are written with; others are refused. */
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 
 /** Options of `KvCache.restore`. */
 export interface RestoreOptions {
@@ -26,6 +27,8 @@ export interface SavedPage {
   readonly index: number;
   readonly fill: readonly number[];
   readonly bytes: Uint8Array;
+  /** First tokens in halves, behind the page's bytes in the file; empty where the page has none. */
+  readonly halves: Uint8Array;
 }
 
 export interface SavedSequence {
@@ -121,6 +124,12 @@ export function parseSnapshot(fields: unknown, options: RestoreOptions): SavedCa
     everyPage.size === config.pages && known.size + freePages.length === config.pages,
     "pages free and used",
   );
+  const withHalves = new Set(pages.filter(({ halves }) => halves.length > 0).map(({ index }) => index));
+  for (const { table, fill } of sequences)
+    expect(
+      config.sinks === 0 || fill.every((n) => n === 0) || table[0] === RELEASED || withHalves.has(table[0]!),
+      "a first page without its halves",
+    );
   const prefixes = parsePrefixes(fields[8], config, known);
   for (const { table } of sequences)
     expect(
@@ -135,7 +144,7 @@ export function parseSnapshot(fields: unknown, options: RestoreOptions): SavedCa
 }
 
 function parseConfig(value: unknown): CacheConfig {
-  expect(Array.isArray(value) && value.length === 12, "configuration");
+  expect(Array.isArray(value) && value.length === 15, "configuration");
   const [
     layers,
     kvHeads,
@@ -149,7 +158,11 @@ function parseConfig(value: unknown): CacheConfig {
     nonFinite,
     keyScale,
     valueScale,
+    sinks,
+    means,
+    rope,
   ] = value;
+  expect(means instanceof Uint8Array && means.length % 4 === 0 && typeof rope === "string", "centre");
   expect(typeof seed === "string" && /^(0|[1-9]\d{0,19})$/.test(seed), "seed");
   try {
     return checkOptions({
@@ -165,12 +178,22 @@ function parseConfig(value: unknown): CacheConfig {
       ...(heads === 0 ? {} : { heads }),
       ...(keyScale === "" ? {} : { keyScale }),
       ...(valueScale === "" ? {} : { valueScale }),
+      sinks,
+      ...(rope === "" ? {} : { center: parseCenter(means, rope) }),
     });
   } catch (error) {
     throw new CacheError("CORRUPT_SNAPSHOT", `snapshot: configuration: ${(error as Error).message}`, {
       cause: error,
     });
   }
+}
+
+function parseCenter(means: Uint8Array, rope: string): Center {
+  const turns = JSON.parse(rope);
+  return {
+    means: new Float32Array(means.slice().buffer),
+    ...(turns === null ? { rope: undefined } : { rope: turns }),
+  };
 }
 
 function parsePages(value: unknown, config: CacheConfig, pageBytes: number): SavedPage[] {
@@ -185,9 +208,14 @@ function parsePages(value: unknown, config: CacheConfig, pageBytes: number): Sav
     expect(isCounts(fill, config.layers, config.pageTokens), `tokens of page ${index}`);
     expect(bytes instanceof Uint8Array && sum instanceof Uint8Array, `bytes of page ${index}`);
     const blank = fill.every((tokens) => tokens === 0);
-    expect(bytes.length === (blank ? 0 : pageBytes), `page ${index} has ${bytes.length} bytes`);
+    const { layers, kvHeads, headDim, sinks } = config;
+    const whole = sinks > 0 && bytes.length === pageBytes + 4 * layers * kvHeads * headDim * sinks;
+    expect(
+      bytes.length === (blank ? 0 : pageBytes) || (whole && !blank),
+      `page ${index} has ${bytes.length} bytes`,
+    );
     expect(equal(sha256(bytes), sum), `page ${index} does not have its checksum`);
-    return { index, fill, bytes };
+    return { index, fill, bytes: bytes.subarray(0, pageBytes), halves: bytes.subarray(pageBytes) };
   });
 }
 

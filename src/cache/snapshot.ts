@@ -9,6 +9,9 @@
  *     per layer, table]              11 pages: [index, tokens per layer, SHA-256, bytes], by index
  *   5 generation of each slot
  *
+ * The configuration ends with the tokens in halves, the means (f32, bin, empty without) and their rope (JSON). A page that
+ * has a block of halves has it behind its bytes.
+ *
  * Equal caches give equal bytes: tokens that were forgotten are saved as zeros. One sequence is saved as the only one
  * of a cache of the same size, its pages numbered in its own order.
  *
@@ -18,6 +21,7 @@
 import { decode, encode } from "@msgpack/msgpack";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { CacheError } from "./cache-error.js";
+import type { CacheConfig } from "./options.js";
 import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
 import { pagesOf, type Sequence } from "./sequences.js";
@@ -57,7 +61,17 @@ export function saveSnapshot(parts: CacheParts, only?: Sequence): Uint8Array {
   const payload = encode([
     MAGIC,
     SNAPSHOT_VERSION,
-    [...geometry, key, value, String(seed), nonFinite, keyScale ?? "", valueScale ?? ""],
+    [
+      ...geometry,
+      key,
+      value,
+      String(seed),
+      nonFinite,
+      keyScale ?? "",
+      valueScale ?? "",
+      config.sinks,
+      ...savedCenter(config.center),
+    ],
     only ? "sequence" : "cache",
     body.sequences,
     slots.generations,
@@ -120,12 +134,18 @@ function oneSequence({ config }: CacheParts, sequence: Sequence): SavedTables {
   return { sequences: [[0, [...fill], renumbered]], free, pages };
 }
 
+function savedCenter(center: CacheConfig["center"]): [Uint8Array, string] {
+  if (!center) return [new Uint8Array(0), ""];
+  const { means, rope } = center;
+  return [new Uint8Array(means.slice().buffer), JSON.stringify(rope ?? null)];
+}
+
 const tokensOn = (fill: number, index: number, pageTokens: number): number =>
   Math.min(pageTokens, Math.max(0, fill - index * pageTokens));
 
 /** A page's bytes with zeros where nobody can see tokens; nothing for a page without tokens. */
 function visibleBytes(
-  { config, layout, tables, kernels }: CacheParts,
+  { config, layout, tables, kernels, sinks }: CacheParts,
   page: number,
   fill: readonly number[],
 ): Uint8Array {
@@ -138,7 +158,20 @@ function visibleBytes(
         bytes.fill(0, offset + head * headBytes + tokens * stride, offset + (head + 1) * headBytes);
     }
   });
-  return bytes;
+  if (!sinks.has(page)) return bytes;
+  const both = new Uint8Array(bytes.length + sinks.blockBytes);
+  both.set(bytes);
+  const block = both.subarray(bytes.length);
+  block.set(sinks.bytes(page));
+  const row = 2 * config.headDim;
+  fill.forEach((tokens, layer) => {
+    for (const side of ["key", "value"] as const)
+      for (let head = 0; head < config.kvHeads; head++) {
+        const at = sinks.pointer(page, layer, side, head) - sinks.pointer(page, 0, "key", 0);
+        block.fill(0, at + Math.min(tokens, sinks.tokens) * row, at + sinks.tokens * row);
+      }
+  });
+  return both;
 }
 
 function words(values: Uint32Array): Uint8Array {

@@ -24,7 +24,11 @@ export interface CacheStats {
     readonly page: number;
     /** One token in all layers, without a page's padding. */
     readonly token: number;
-    /** Pages in use. */
+    /** First tokens in halves: of each page that begins a sequence, besides its own bytes. */
+    readonly sinks: number;
+    /** Means of centred keys. */
+    readonly means: number;
+    /** Pages in use, with the blocks of first tokens. */
     readonly physical: number;
     /** Pages that have memory, in use or free again. */
     readonly resident: number;
@@ -52,7 +56,15 @@ export interface CacheStats {
 const ENTRY_BYTES = 8;
 const PREFIX_BYTES = 400;
 
-export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheParts): CacheStats {
+export function cacheStats({
+  config,
+  layout,
+  tables,
+  prefixes,
+  kernels,
+  sinks,
+  center,
+}: CacheParts): CacheStats {
   const { pages, sequences } = tables;
   const { layers, kvHeads, headDim, pageTokens } = config;
   let tokens = 0;
@@ -68,6 +80,8 @@ export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheP
     reserved += sequence.reserved.length;
     sequence.table.survey(nodes, (page, isShared) => void (isShared && shared.add(page)));
   }
+  let blocks = 0;
+  for (let page = 0; page < pages.count; page++) if (pages.references[page]! > 0 && sinks.has(page)) blocks++;
   const resident = pages.residentCount * layout.pageBytes;
   const arena = kernels.arena.usedBytes - pages.residentCount * Math.ceil(layout.pageBytes / 16) * 16;
   const perPage = 12 + 4 * layers;
@@ -86,12 +100,15 @@ export function cacheStats({ config, layout, tables, prefixes, kernels }: CacheP
     bytes: {
       page: layout.pageBytes,
       token: layout.tokenBytes,
-      physical: pages.usedCount * layout.pageBytes,
-      resident,
+      sinks: sinks.blockBytes,
+      means: center?.bytes ?? 0,
+      physical: pages.usedCount * layout.pageBytes + blocks * sinks.blockBytes,
+      resident: resident + sinks.count * sinks.blockBytes,
       logical: entries * layout.pageBytes,
       reserved: reserved * layout.pageBytes,
       metadata:
-        arena +
+        arena -
+        sinks.count * Math.ceil(sinks.blockBytes / 16) * 16 +
         pages.count * perPage +
         NODE_BYTES * nodes.size +
         ENTRY_BYTES * reserved +

@@ -10,7 +10,7 @@ export function appendTokens(
   keys: Float32Array,
   values: Float32Array,
 ): void {
-  const { tables, encoder, config, codecs } = parts;
+  const { tables, encoder, config, codecs, sinks, center } = parts;
   const tokens = keys.length / (config.kvHeads * config.headDim);
   if (tokens === 0) return;
   tables.assertAvailable(tables.needed(sequence, tokens, layer));
@@ -18,12 +18,43 @@ export function appendTokens(
   const value = codecs.value[layer]!;
   const vectors = tokens * config.kvHeads;
   const valuesAt = Math.ceil((vectors * key.stride) / 16) * 16;
-  const staged = encoder.begin(valuesAt + vectors * value.stride);
-  encoder.encode(key, "key", keys, staged);
-  encoder.encode(value, "value", values, staged + valuesAt);
+  const first = sequence.fill[layer]!;
+  // Tokens that are kept in halves: their codes are zeros.
+  const halves = config.kvHeads * Math.max(0, Math.min(tokens, sinks.tokens - first));
+  const halvesAt = valuesAt + Math.ceil((vectors * value.stride) / 16) * 16;
+  const halfBytes = halves * 2 * config.headDim;
+  const staged = encoder.begin(halvesAt + 2 * halfBytes);
+  const shifted = center ? center.centred(layer, first, keys) : keys;
+  encoder.encode(key, "key", shifted, staged, halves, staged + halvesAt);
+  encoder.encode(value, "value", values, staged + valuesAt, halves, staged + halvesAt + halfBytes);
+  sinks.prepare();
   tables.makeRoom(sequence, tokens, layer);
   encoder.commit();
   writeCodes(parts, sequence, layer, tokens, staged, staged + valuesAt);
+  if (halves > 0) writeHalves(parts, sequence, layer, first, staged + halvesAt, halfBytes);
+}
+
+/** Halves (tokens, kvHeads, headDim) of keys, and of values behind them, to the block of the sequence's first page. */
+function writeHalves(
+  { sinks, kernels, config }: CacheParts,
+  sequence: Sequence,
+  layer: number,
+  first: number,
+  from: number,
+  sideBytes: number,
+): void {
+  const page = sequence.table.get(0);
+  const row = 2 * config.headDim;
+  const tokens = sideBytes / (row * config.kvHeads);
+  sinks.open(page);
+  for (const [n, side] of (["key", "value"] as const).entries())
+    for (let head = 0; head < config.kvHeads; head++) {
+      const to = sinks.pointer(page, layer, side, head) + first * row;
+      for (let t = 0; t < tokens; t++) {
+        const source = from + n * sideBytes + (t * config.kvHeads + head) * row;
+        kernels.arena.u8.copyWithin(to + t * row, source, source + row);
+      }
+    }
 }
 
 /** Codes (tokens, kvHeads, stride) to their places. */

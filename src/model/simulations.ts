@@ -6,7 +6,8 @@
  *   simulated/kvarn-kNvM   KVarN (arXiv 2606.03458), N bits for keys and M for values, tiles of 128 tokens that are full
  */
 import { fromF16, toF16 } from "../core/float.js";
-import { rotate, seededRotation, unrotate, wht } from "../core/wht.js";
+import { seededRotation } from "../core/seeded-rotation.js";
+import { rotate, unrotate, wht } from "../core/wht.js";
 import type { Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
 import type { RoundTrip } from "./simulated-kv.js";

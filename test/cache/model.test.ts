@@ -1,11 +1,13 @@
 /** Random commands on the cache and on plain arrays; mutants show that the comparison can fail. */
 import { afterEach, describe, expect, test } from "vitest";
+import { KeyCenter } from "../../src/cache/key-center.js";
 import { PageTable, type TableNode } from "../../src/cache/page-table.js";
 import { PageTables } from "../../src/cache/page-tables.js";
 import { Pages } from "../../src/cache/pages.js";
+import { SinkBlocks } from "../../src/cache/sinks.js";
 import { createReferenceKernels } from "../../src/kernels/reference.js";
 import { loadWasmSync } from "../../src/kernels/wasm.js";
-import { checkModel, ran } from "./model.js";
+import { checkModel, EVERYTHING, ran } from "./model.js";
 
 test("1,000 runs on WASM", () => {
   ran.clear();
@@ -32,6 +34,10 @@ test("1,000 runs on WASM", () => {
   ]);
   for (const [what, times] of ran) expect(times, what).toBeGreaterThan(what === "evicted" ? 2 : 40);
   expect(ran.get("append")).toBeGreaterThan(2000);
+});
+test("1,000 runs with first tokens in halves and centred keys, on each backend", () => {
+  checkModel(loadWasmSync(), 700, 4, EVERYTHING);
+  checkModel(createReferenceKernels(), 300, 5, EVERYTHING);
 });
 test("1,000 runs on the reference", () => checkModel(createReferenceKernels(), 1000, 2));
 
@@ -123,5 +129,33 @@ describe("mutants fail", () => {
         },
     );
     fails();
+  });
+
+  const failsWithEverything = (): void =>
+    expect(() => checkModel(loadWasmSync(), 700, 6, EVERYTHING)).toThrow(/Property failed/);
+
+  test("halves that do not go with a copied page", () => {
+    mutate(SinkBlocks.prototype, "copy", () => () => {});
+    failsWithEverything();
+  });
+  test("halves of a former life of a page", () => {
+    mutate(SinkBlocks.prototype, "close", () => () => {});
+    failsWithEverything();
+  });
+  test("halves that a truncation forgot", () => {
+    mutate(SinkBlocks.prototype, "wipe", () => () => {});
+    failsWithEverything();
+  });
+  test("means of the position before", () => {
+    mutate(
+      KeyCenter.prototype,
+      "restore",
+      (original) =>
+        function (this: KeyCenter, layer, position, keys) {
+          original.call(this, layer, Math.max(0, position - 1), keys);
+        },
+    );
+    // Every cache is wrong alike, so only reads from elsewhere than the expected row's position show it.
+    failsWithEverything();
   });
 });
