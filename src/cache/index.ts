@@ -17,6 +17,7 @@ export { loadCache, saveCache } from "./files.js";
 export { KvCache } from "./kv-cache.js";
 export type { CacheConfig, KvCacheOptions } from "./options.js";
 export type { PrefixOptions } from "./prefix.js";
+export { KV_PRESETS, type KvPreset } from "./presets.js";
 export type { SequenceHandle } from "./sequences.js";
 export { type RestoreOptions, SNAPSHOT_VERSION } from "./snapshot-fields.js";
 export type { CacheStats } from "./stats.js";

@@ -23,6 +23,7 @@ interface Options extends HtmlFlag {
   readonly seed: number;
   readonly threads: number;
   readonly tokenizer?: string;
+  readonly centre?: string;
   readonly checkpoint?: string;
   readonly perLayer?: string;
   readonly json?: boolean;
@@ -40,6 +41,7 @@ function table(results: readonly EvalResult[]): string {
   const table = new Table({
     head: [
       "K/V",
+      "bits/\nvalue",
       "bytes/\ntoken",
       "perplexity",
       "ratio",
@@ -49,16 +51,17 @@ function table(results: readonly EvalResult[]): string {
       "same\ntop",
       "lost,\ngate",
     ],
-    colAligns: ["left", ...Array.from({ length: 8 }, () => "right" as const)],
+    colAligns: ["left", ...Array.from({ length: 9 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const r of results)
     table.push([
       r.kv,
+      r.bitsPerValue.toFixed(3),
       String(r.bytesPerToken),
       `${r.ppl.toFixed(3)} ± ${r.pplSe.toFixed(3)}`,
       `${r.ratio.toFixed(4)} ± ${r.ratioSe.toFixed(4)}`,
-      r.kld.toPrecision(3),
+      `${r.kld.toPrecision(3)} ± ${r.kldSe.toPrecision(2)}`,
       r.kld99.toPrecision(3),
       r.kld999.toPrecision(3),
       percent(r.sameTop),
@@ -88,6 +91,7 @@ async function run(options: Options): Promise<void> {
   // Loaded here: the other commands need neither the kernels nor the tokenizers.
   const { openTransformer } = await import("../model/open-model.js");
   const { evaluatePairs } = await import("../model/eval-pairs.js");
+  const { readCenter } = await import("../model/measure-center.js");
   if (options.ctx < 2 || options.chunks < 1)
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
   const writePage = await pageWriter(options.html);
@@ -105,12 +109,14 @@ async function run(options: Options): Promise<void> {
       throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
     const plan = { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) };
     if (options.perLayer) return await perLayer(transformer, plan, options, options.perLayer, progress);
+    const center = options.centre ? await readCenter(options.centre, transformer.kvShape) : undefined;
     const { results, scored } = await evaluatePairs(transformer, {
       plan,
       kv: options.kv,
       baseline: options.baseline,
       seed: options.seed,
       about: [basename(options.model), fileBytes],
+      ...(center ? { center } : {}),
       ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
       onProgress: (p) => {
         const left = Math.ceil(p.secondsLeft);
@@ -152,11 +158,16 @@ export function register(program: Command): void {
     .requiredOption("--text <file>", "UTF-8 text")
     .option("--ctx <n>", "tokens of a chunk; the second half is scored", integer, 512)
     .option("--chunks <n>", "chunks, each from an empty cache", integer, 8)
-    .option("--kv <list>", "formats, or key/value pairs of them: turbo4,q8_0/turbo3", list, [
-      "q8_0",
-      "turbo4",
-      "turbo3",
-    ])
+    .option(
+      "--kv <list>",
+      "formats, or key/value pairs of them: turbo4,q8_0/turbo3; with +centre, +sinks4, +mean; best4, best3, best2",
+      list,
+      ["q8_0", "turbo4", "turbo3"],
+    )
+    .option(
+      "--centre <file>",
+      "means for +centre and presets: turboquant centre (default: measured on the text)",
+    )
     .option("--baseline <kv>", "what they are compared with", "f16")
     .option("--seed <n>", "seed of the rotations", integer, 0)
     .option("--threads <n>", "threads that compute", integer, 1)

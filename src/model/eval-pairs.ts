@@ -1,6 +1,9 @@
 /** An evaluation of K/V pairs by name, each in a {@link KvCache} of its own; resumable. */
+
+import type { Center } from "../core/centring.js";
 import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
 import { type KvChoice, kvPair } from "./kv-pair.js";
+import { measureCenter } from "./measure-center.js";
 import { openKv } from "./open-kv.js";
 import {
   divergenceByPosition,
@@ -22,6 +25,8 @@ export interface PairsRequest {
   readonly baseline: string;
   /** Of the rotations. */
   readonly seed: number;
+  /** What keys of choices with `centre` are centred by; measured on the text where it is left out. */
+  readonly center?: Center;
   /** What else the numbers depend on (the model's name and size), for the checkpoint. */
   readonly about: readonly (string | number)[];
   readonly checkpoint?: string;
@@ -43,10 +48,29 @@ export interface EvalResult extends EvalSummary {
   readonly gate: Gate;
   /** Mean divergence in each quarter of a chunk's scored positions, first to last: it should not grow. */
   readonly drift: readonly Mean[];
+  /** What a name stands for. */
+  readonly picked: Pick<KvChoice, "key" | "value"> & { readonly centre: boolean; readonly sinks: number };
+  /** Every stored bit of a cache of 8,192 tokens over its values, what does not grow included. */
+  readonly bitsPerValue: number;
   /** Bytes of one more token, in all layers. */
   readonly bytesPerToken: number;
   /** Bytes that do not grow with the tokens. */
   readonly fixedBytes: number;
+}
+
+/** Tokens of the cache that bits per value are counted for. */
+const LONG = 8192;
+/** Tokens that means are taken over where none are given. */
+const CENTER_CHUNKS = 4;
+const CENTER_CONTEXT = 256;
+
+/** Means over tokens behind those that are evaluated, as far as the text has them; else over its first ones. */
+function centerOf(transformer: Transformer, { tokens, context, chunks }: EvalPlan): Center {
+  const behind = tokens.subarray(context * chunks);
+  const from = behind.length >= CENTER_CONTEXT ? behind : tokens;
+  const length = Math.min(CENTER_CONTEXT, from.length);
+  const most = Math.min(CENTER_CHUNKS, Math.floor(from.length / length));
+  return measureCenter(transformer, { tokens: from, context: length, chunks: most });
 }
 
 /** @throws FormatError UNKNOWN_FORMAT for a pair, BAD_FILE for a checkpoint; RangeError for a plan. */
@@ -59,10 +83,14 @@ export async function evaluatePairs(
     request.kv.map((kv): [string, KvChoice] => (typeof kv === "string" ? [kv, kvPair(kv)] : [kv.name, kv])),
   );
   const names = [...choices.keys()];
-  const open = (choice: KvChoice) => openKv(transformer.kvShape, plan.context, choice, seed);
+  const { kvShape: shape, engine, blockTokens } = transformer;
+  const needed = [...choices.values()].some((choice) => choice.centre);
+  const center = needed ? (request.center ?? centerOf(transformer, plan)) : undefined;
+  const options = { capacity: plan.context, seed, center, engine, blockTokens };
+  const open = (choice: KvChoice) => openKv(shape, choice, options);
   const baseline = open(kvPair(request.baseline));
   const contenders = [...choices.values()].map((choice) => ({ name: choice.name, kv: open(choice) }));
-  const formats = JSON.stringify([...choices.values()]);
+  const formats = JSON.stringify([[...choices.values()], center ? [...center.means] : []]);
   const key = evalKey(plan, names, [request.baseline, formats, seed, ...request.about]);
   const kept = checkpoint === undefined ? undefined : await loadEval(checkpoint, key, plan, names);
   const state = await evaluate(transformer, baseline, contenders, plan, {
@@ -76,7 +104,12 @@ export async function evaluatePairs(
     const deltaPpl = summary.ppl - summary.ppl / summary.ratio;
     const drift = divergenceByPosition(scores, scoredPerChunk(plan), Math.min(4, scoredPerChunk(plan)));
     const { bytesPerToken, fixedBytes } = kv;
-    return { kv: name, ...summary, deltaPpl, gate: gateOf(deltaPpl), drift, bytesPerToken, fixedBytes };
+    const { key, value, centre = false, sinks = 0 } = choices.get(name)!;
+    const picked = { key, value, centre, sinks };
+    const values = 2 * shape.layers * shape.kvHeads * shape.headDim * LONG;
+    const bitsPerValue = (8 * (LONG * bytesPerToken + fixedBytes)) / values;
+    const gate = gateOf(deltaPpl);
+    return { kv: name, ...summary, deltaPpl, gate, drift, picked, bytesPerToken, fixedBytes, bitsPerValue };
   });
   for (const { kv } of contenders) kv.dispose();
   baseline.dispose();

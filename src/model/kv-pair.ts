@@ -1,9 +1,18 @@
 /**
  * Names of K/V pairs: `turbo4` for both sides, `q8_0/turbo3` for keys and values. A format goes by its full name
- * (`ggml/q8_0`), ggml's also without the family, as engines write them. `+mean` after it: keys less their mean.
+ * (`ggml/q8_0`), ggml's also without the family, as engines write them. What may follow:
+ *
+ *   +mean      keys less the plain mean of the first ones (mean-kv.ts)
+ *   +centre    keys less a mean that turns with their position (core/centring.ts)
+ *   +sinksN    the first N tokens in halves
+ *
+ * `best4`, `best3`, `best2` are presets (cache/presets.ts); `simulated/…` are rivals without a packed form (simulations.ts).
  */
+
+import { KV_PRESETS, type KvPreset } from "../cache/presets.js";
 import { FormatError } from "../core/format-error.js";
 import { allFormats } from "../formats/registry.js";
+import { SIMULATIONS, type Simulation } from "./simulations.js";
 
 /** Formats of both sides, one for all layers or one for each. */
 export interface KvChoice {
@@ -12,6 +21,12 @@ export interface KvChoice {
   readonly value: string | readonly string[];
   /** Whether each head's mean key is subtracted: mean-kv.ts. */
   readonly mean?: boolean;
+  /** Whether a mean that turns with the position is: the cache's `center`. */
+  readonly centre?: boolean;
+  /** First tokens in halves. */
+  readonly sinks?: number;
+  /** A rival's round trip instead of a packed cache. */
+  readonly simulated?: Simulation;
 }
 
 export interface KvPair extends KvChoice {
@@ -19,18 +34,38 @@ export interface KvPair extends KvChoice {
   readonly value: string;
 }
 
-const MEAN = "+mean";
-
 function formatNamed(name: string): string | undefined {
   const known = new Set(allFormats().map((format) => format.name));
   return [name, `ggml/${name}`].find((candidate) => known.has(candidate));
 }
 
+const OPTION = /\+(mean|centre|center|sinks(\d{1,3}))$/;
+
+/** Splits the options off a name: [what is left, options]. */
+function optionsOf(name: string): readonly [string, Omit<KvChoice, "name" | "key" | "value">] {
+  const options: { mean?: boolean; centre?: boolean; sinks?: number } = {};
+  let rest = name;
+  for (let found = OPTION.exec(rest); found; found = OPTION.exec(rest)) {
+    const option = found[1]!.replace(/^center$/, "centre").replace(/\d+$/, "");
+    if (option in options) break; // said twice: no name
+    rest = rest.slice(0, found.index);
+    if (found[2] !== undefined) options.sinks = Number(found[2]);
+    else if (found[1] === "mean") options.mean = true;
+    else options.centre = true;
+  }
+  return [rest, options];
+}
+
 /** @throws FormatError UNKNOWN_FORMAT */
 export function kvPair(name: string): KvPair {
-  const mean = name.endsWith(MEAN);
-  const formats = mean ? name.slice(0, -MEAN.length) : name;
-  const pair = (key: string, value: string) => ({ name, key, value, ...(mean ? { mean } : {}) });
+  const [formats, options] = optionsOf(name);
+  const pair = (key: string, value: string): KvPair => ({ name, key, value, ...options });
+  const preset: KvPreset | undefined = Object.hasOwn(KV_PRESETS, formats)
+    ? KV_PRESETS[formats as keyof typeof KV_PRESETS]
+    : undefined;
+  if (preset) return { name, ...preset, ...options };
+  const simulated = SIMULATIONS.find((s) => s.name === formats);
+  if (simulated) return { ...pair(formats, formats), simulated };
   const both = formatNamed(formats);
   if (both) return pair(both, both);
   for (let slash = formats.indexOf("/"); slash >= 0; slash = formats.indexOf("/", slash + 1)) {
@@ -40,6 +75,6 @@ export function kvPair(name: string): KvPair {
   }
   throw new FormatError(
     "UNKNOWN_FORMAT",
-    `"kv" expected a format, or key/value formats, got "${name}"; see: turboquant formats`,
+    `"kv" expected a format, key/value formats, or a preset (${Object.keys(KV_PRESETS).join(", ")}), got "${name}"; see: turboquant formats`,
   );
 }

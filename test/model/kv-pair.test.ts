@@ -1,6 +1,25 @@
 import { expect, test } from "vitest";
 import { kvPair } from "../../src/model/kv-pair.js";
 
+test("options and presets", () => {
+  expect(kvPair("turbo3/turbo2+centre+sinks4")).toEqual({
+    name: "turbo3/turbo2+centre+sinks4",
+    key: "turbo3",
+    value: "turbo2",
+    centre: true,
+    sinks: 4,
+  });
+  expect(kvPair("best3")).toEqual({
+    name: "best3",
+    key: "trellis3x",
+    value: "trellis3x",
+    centre: true,
+    sinks: 4,
+  });
+  expect(kvPair("best2+sinks8")).toMatchObject({ key: "trellis2x", sinks: 8 });
+  expect(kvPair("simulated/kvarn-k4v4").simulated?.bits("key", 64)).toBe(4.5);
+});
+
 test.each([
   ["turbo4", "turbo4", "turbo4"],
   ["q8_0", "ggml/q8_0", "ggml/q8_0"],
