@@ -10,7 +10,7 @@
  */
 
 import { gaussianCodebook } from "../core/codebook.js";
-import { createSketch, type Sketch } from "../core/qjl.js";
+import { type Sketch, sharedSketch } from "../core/qjl.js";
 import { createQuantizer } from "../core/quantizer.js";
 import type { Seed } from "../core/random.js";
 import { defaultScaleRule, type ScaleRule } from "../core/scale.js";
@@ -102,7 +102,7 @@ class TurboSide implements SideCodec {
   ) {
     const rule = scale ?? (sketched ? "least-squares" : defaultScaleRule(side));
     this.#kernels = kernels;
-    this.#sketch = sketched ? createSketch("orthogonal", dim, seed) : undefined;
+    this.#sketch = sketched ? sharedSketch("orthogonal", dim, seed) : undefined;
     const rows = this.#sketch?.rows ?? 0;
     this.#plan = createPlan(
       kernels.arena,

@@ -48,6 +48,26 @@ export function createSketch(kind: SketchKind, dim: number, seed: Seed): Sketch 
   return { kind, dim, rows: dim, matrix, factor: fround(1 / (dim * meanAbsoluteCoordinate(dim) * norm)) };
 }
 
+/** Making one takes time (7 s at dim 1024), keeping it 4·dim² bytes: this many values are kept. */
+const MOST_SHARED = 1 << 23;
+const shared = new Map<string, Sketch>();
+
+/** As {@link createSketch}, made once for all that ask for the same; not to be written to. */
+export function sharedSketch(kind: SketchKind, dim: number, seed: Seed): Sketch {
+  const key = `${kind}/${dim}/${seed}`;
+  const sketch = shared.get(key) ?? createSketch(kind, dim, seed);
+  shared.delete(key); // to the end: used last
+  shared.set(key, sketch);
+  let values = 0;
+  for (const { matrix } of shared.values()) values += matrix.length;
+  for (const [oldest, { matrix }] of shared) {
+    if (values <= MOST_SHARED || oldest === key) break;
+    values -= matrix.length;
+    shared.delete(oldest);
+  }
+  return sketch;
+}
+
 /** E|t| for a coordinate t of a uniform unit vector: Γ(dim/2)/(√π Γ((dim+1)/2)), by the recurrence in dim. */
 export function meanAbsoluteCoordinate(dim: number): number {
   // E_1 = 1, E_2 = 2/π, E_{n+2} = E_n · n/(n+1).

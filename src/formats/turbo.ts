@@ -14,7 +14,7 @@
 import { assertBytes, assertFloat32, assertOneOf } from "../core/check.js";
 import { gaussianCodebook } from "../core/codebook.js";
 import { dot } from "../core/float.js";
-import { createSketch, type Sketch, type SketchKind } from "../core/qjl.js";
+import { type Sketch, type SketchKind, sharedSketch } from "../core/qjl.js";
 import { createQuantizer, type Quantizer } from "../core/quantizer.js";
 import { assertSeed } from "../core/random.js";
 import { defaultScaleRule, SCALE_RULES, type ScaleRule } from "../core/scale.js";
@@ -103,7 +103,7 @@ export class TurboCodec implements VectorCodec {
       scale,
       center,
     );
-    this.sketch = shape.sketch ? createSketch(kind, dim, seed) : undefined;
+    this.sketch = shape.sketch ? sharedSketch(kind, dim, seed) : undefined;
     this.bytesPerVector = vectorLayout(dim, shape.bits, this.sketch?.rows ?? 0).stride;
     this.#sanitize = nonFinite === "sanitize";
 
