@@ -19,6 +19,7 @@ import { assertRotates, hadamardBlock, type Rotation, rotationFrom, wht } from "
 /** Most draws for a block; the best of them is taken. The rarest width in use, 6 bits at blocks of 512, accepts one in 110. */
 const MOST_DRAWS = 4096;
 
+/** What a seeded rotation is drawn for. */
 export interface SeededRotationOptions {
   /** Of the random stream: 1 to 8 letters. Default "rotation". */
   readonly label?: string;

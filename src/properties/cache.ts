@@ -9,17 +9,23 @@ import { type Awaitable, exampleProperty, insist, type Property, Suspicion } fro
 
 /** A cache of somebody's; `KvCache` of this package is one. Handles are whatever `create` gives. */
 export interface CacheUnderTest<Handle = unknown> {
+  /** A new, empty sequence. */
   create(): Awaitable<Handle>;
   /** keys, values: (tokens, kvHeads, headDim). */
   append(seq: Handle, layer: number, keys: Float32Array, values: Float32Array): Awaitable<void>;
+  /** A new sequence that holds what seq holds now; what either does afterwards does not touch the other. */
   fork(seq: Handle): Awaitable<Handle>;
+  /** Keeps the first length tokens. */
   truncate(seq: Handle, length: number): Awaitable<void>;
+  /** Ends the sequence; its pages are free once no fork uses them. */
   free(seq: Handle): Awaitable<void>;
+  /** Tokens that every layer has. */
   length(seq: Handle): Awaitable<number>;
   /** What the cache gives back: (length, kvHeads, headDim). */
   read(seq: Handle, layer: number, side: "key" | "value"): Awaitable<Float32Array>;
 }
 
+/** The shape of the caches under test, and how to open one. */
 export interface CacheOptions<Handle> {
   readonly layers: number;
   readonly kvHeads: number;
@@ -70,6 +76,7 @@ const commands: fc.Arbitrary<readonly Command[]> = fc.array(
   { minLength: 3, maxLength: 30 },
 );
 
+/** Random programs of create, append, fork, truncate and free against a model of deep copies. */
 export function cacheSuite<Handle>(options: CacheOptions<Handle>): readonly Property[] {
   let decoded: Promise<Rows> | undefined;
   const rows = (): Promise<Rows> => {

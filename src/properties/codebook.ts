@@ -2,6 +2,7 @@
 import { type Distribution, lloydMax } from "../core/lloyd-max.js";
 import { insist, type Property, Suspicion, sampleProperty } from "./property.js";
 
+/** A quantiser table of somebody's. */
 export interface CodebookUnderTest {
   readonly bits: number;
   /** Ascending reconstruction levels: (2^bits,). */

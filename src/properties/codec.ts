@@ -24,6 +24,7 @@ export interface CodecUnderTest {
   score?(query: Float32Array, bytes: Uint8Array): Awaitable<Float32Array>;
 }
 
+/** What the codec's format promises. */
 export interface CodecOptions {
   /** Bits that the format says it stores per value, everything counted. */
   readonly bitsPerValue?: number;
@@ -37,6 +38,7 @@ export interface CodecOptions {
 
 const SUITE = "codec";
 
+/** Bytes, sizes, scale rule, homogeneity and bad input of one codec; its statistics are `distortionSuite` and `unbiasednessSuite`. */
 export function codecSuite(codec: CodecUnderTest, options: CodecOptions = {}): readonly Property[] {
   const { dim, bytesPerVector } = codec;
   const examples = fc.record({ data: fc.nat(), magnitude: fc.constantFrom(1, 0.03125, 100) });

@@ -9,6 +9,7 @@ import { dataStream, normals, structured } from "./inputs.js";
 import { type Awaitable, insist, type Property, sampleProperty } from "./property.js";
 import { angleError, distance, LIMIT, type Sample, sample } from "./statistics.js";
 
+/** The codebook whose own distortion is to be met. */
 export interface DistortionOptions {
   /** Bits per code. */
   readonly bits: number;

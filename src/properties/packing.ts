@@ -2,13 +2,16 @@
 import fc from "fast-check";
 import { type Awaitable, exampleProperty, insist, type Property, Suspicion } from "./property.js";
 
+/** The bit packing of somebody's, for one vector of codes. */
 export interface PackingUnderTest {
   readonly bits: number;
   /** Codes that one call packs: a vector's. */
   readonly count: number;
   /** Bytes that hold them; default ⌈count · bits / 8⌉. */
   readonly bytes?: number;
+  /** codes: (count,) of 0 … 2^bits − 1 → (bytes,). */
   pack(codes: Uint8Array): Awaitable<Uint8Array>;
+  /** bytes: (bytes,) → (count,). */
   unpack(bytes: Uint8Array): Awaitable<Uint8Array>;
   /** The stream bit (byte · 8 + bit, least significant bit 0) of bit `bit` of code `index`, where the layout is fixed. */
   readonly place?: (index: number, bit: number) => number;
@@ -22,6 +25,7 @@ export const leastSignificantFirst =
 
 const SUITE = "packing";
 
+/** Round trips, independence of neighbours and, where `place` is given, every bit's place. */
 export function packingSuite(p: PackingUnderTest): readonly Property[] {
   const { bits, count } = p;
   const size = p.bytes ?? Math.ceil((count * bits) / 8);

@@ -8,6 +8,7 @@ import fc from "fast-check";
 /** An implementation may answer at once or later (a process, a GPU). */
 export type Awaitable<T> = T | Promise<T>;
 
+/** How often a property is tried, or which run of it to repeat. */
 export interface RunOptions {
   /** Replays a run; by default every run takes another one. */
   readonly seed?: number;
@@ -17,6 +18,7 @@ export interface RunOptions {
   readonly runs?: number;
 }
 
+/** Something that holds for every correct implementation, and the faults to think of when it does not. */
 export interface Property {
   readonly suite: string;
   readonly name: string;

@@ -19,6 +19,7 @@ const SUITE = "rotation";
 /** Relative error that f32 butterflies may add up to. */
 const F32 = 4e-6;
 
+/** Orthonormality, the inverse, and (where seeded) the spread of what is not Gaussian. */
 export function rotationSuite(r: RotationUnderTest): readonly Property[] {
   const example = fc.record({
     dim: fc.constantFrom(...r.dims),

@@ -3,6 +3,7 @@ import { dataStream, normals } from "./inputs.js";
 import { type Awaitable, insist, type Property, sampleProperty } from "./property.js";
 import { dotOf, insistMean, sample, sampleVariance } from "./statistics.js";
 
+/** A 1-bit sketch of residuals of somebody's. */
 export interface SketchUnderTest {
   readonly dim: number;
   /** m: how many signs are kept. */
@@ -15,6 +16,7 @@ export interface SketchUnderTest {
 
 const SUITE = "sketch";
 
+/** Mean and variance of the estimate over seeds, two-sided, for a query that leans to the residual and for one that does not. */
 export function sketchSuite(s: SketchUnderTest): readonly Property[] {
   const draw = async (seed: number, runs: number, alike: number) => {
     const stream = dataStream(seed);

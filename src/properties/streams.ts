@@ -1,6 +1,7 @@
 /** Do rotation, sketch and data draw from streams that never coincide? */
 import { type Awaitable, insist, type Property, sampleProperty } from "./property.js";
 
+/** The random streams of somebody's, by what they are drawn for. */
 export interface StreamsUnderTest {
   /** What each part draws, by its name: `count` values of a seed. */
   readonly parts: Readonly<Record<string, (seed: number, count: number) => Awaitable<ArrayLike<number>>>>;
@@ -10,6 +11,7 @@ const SUITE = "streams";
 /** Values in the same place that two parts may have in common: signs agree half the time by chance. */
 const COUNT = 512;
 
+/** No two parts draw the same values from one seed, and each seed draws its own. */
 export function streamsSuite({ parts }: StreamsUnderTest): readonly Property[] {
   const names = Object.keys(parts);
   const alike = (a: ArrayLike<number>, b: ArrayLike<number>): number => {

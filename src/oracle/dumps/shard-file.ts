@@ -30,6 +30,7 @@ const ShardSchema = z.object({
   decoded: TallySchema.optional(),
 });
 
+/** A line of JSON that `parseShard` reads back, on this machine or another. */
 export function shardToJson(shard: DumpShard): string {
   const { seed, ...rest } = shard;
   const file = { kind: KIND, version: VERSION, seed: String(seed), ...rest };

@@ -9,6 +9,7 @@ import type { Tallies } from "./verify-range.js";
 /** Windows [from, to) of a dump. */
 export type WindowRange = readonly [from: number, to: number];
 
+/** The tallies of the windows that one machine judged; `mergeShards` puts them together. */
 export interface DumpShard extends DumpFormat, Tallies {
   /** Of the whole dump. */
   readonly vectors: number;
