@@ -25,6 +25,7 @@ const BROWSER: Readonly<Record<string, readonly string[]>> = {
   "./oracle": [],
   "./properties": ["fast-check"],
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
+  "./compat/llama": [],
   "./compat/realizar": [],
 };
 const NODE_ONLY = ["./model", "./oracle/forks", "./oracle/dumps"];
