@@ -4,7 +4,8 @@
  */
 import { dump } from "npyjs";
 import { FormatError } from "../core/format-error.js";
-import { type Elements, openBytes, openVectors, readAll } from "../files/elements.js";
+import { openBytes, openVectors } from "../files/elements.js";
+import { type Elements, readAll } from "../files/place.js";
 import { writeAtomic } from "../files/write-atomic.js";
 
 /** The bytes of a raw file, a u1 .npy, FILE.safetensors:TENSOR, or of standard input for "-". */

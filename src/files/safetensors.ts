@@ -1,24 +1,14 @@
-/**
- * safetensors: a u64 header length (little-endian), a JSON header, then the tensors' bytes, C order.
- *
- *   offset   size  field
- *   0        8     n, the header's length in bytes
- *   8        n     JSON { name: { dtype, shape, data_offsets: [begin, end) }, …, "__metadata__"?: { key: text } }
- *   8 + n    …     data; the offsets count from here, follow one another without a gap and cover all of it
- *
- * Source: the format's description in the safetensors repository (Hugging Face). Own code: npm has no kept
- * reader and writer of it, and the whole format is on this page.
- */
+/** Whole safetensors files, read and written. For Node. */
 import { fromF16Array } from "../core/float.js";
-import { FormatError } from "../core/format-error.js";
 import { nodeModule } from "./node.js";
+import {
+  bad,
+  type Read,
+  readIndex,
+  type SafetensorsEntry,
+  type SafetensorsIndex,
+} from "./safetensors-index.js";
 import { writeAtomic } from "./write-atomic.js";
-
-/** The limit of the reference implementation. */
-const MAX_HEADER_BYTES = 100_000_000;
-
-const ELEMENT_BYTES = { U8: 1, F16: 2, BF16: 2, F32: 4, I32: 4 } as const;
-export type SafetensorsDtype = keyof typeof ELEMENT_BYTES;
 
 /** Raw elements in C order: halves and bfloat16s as their 16 bits. */
 export type SafetensorsTensor =
@@ -33,11 +23,6 @@ export interface Safetensors {
   /** By name, in the order of their data. */
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>;
 }
-
-const bad = (message: string): FormatError => new FormatError("BAD_FILE", message);
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** The values of a tensor as f32 (exact for every type but I32 beyond 2^24; bytes as 0 … 255). */
 export function tensorToF32(tensor: SafetensorsTensor): Float32Array {
@@ -54,64 +39,6 @@ export function tensorToF32(tensor: SafetensorsTensor): Float32Array {
   }
 }
 
-/** Where a tensor's bytes lie; in a header they count from the data, in an index from the file's first byte. */
-export interface SafetensorsEntry {
-  readonly name: string;
-  readonly dtype: SafetensorsDtype;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
-}
-
-function parseEntry(path: string, name: string, value: unknown): SafetensorsEntry {
-  const where = `${path}: tensor "${name}"`;
-  if (!isRecord(value)) throw bad(`${where} is not described by an object`);
-  const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype))
-    throw bad(
-      `${where} has type ${JSON.stringify(dtype)}; read are ${Object.keys(ELEMENT_BYTES).join(", ")}`,
-    );
-  if (!Array.isArray(shape) || !shape.every(isCount)) throw bad(`${where} has no shape of whole numbers`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
-    throw bad(`${where} has no pair of data offsets`);
-  const [begin, end] = offsets as [number, number];
-  const bytes = (shape as number[]).reduce((n, size) => n * size, ELEMENT_BYTES[dtype as SafetensorsDtype]);
-  if (end - begin !== bytes)
-    throw bad(
-      `${where} of shape [${shape.join(", ")}] takes ${bytes} bytes, its offsets span ${end - begin}`,
-    );
-  return { name, dtype: dtype as SafetensorsDtype, shape: shape as number[], begin, end };
-}
-
-function parseHeader(
-  path: string,
-  text: string,
-  dataBytes: number,
-): { metadata: Record<string, string>; entries: SafetensorsEntry[] } {
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch {
-    throw bad(`${path}: the header is not JSON`);
-  }
-  if (!isRecord(header)) throw bad(`${path}: the header is not an object`);
-  const metadata = header.__metadata__ ?? {};
-  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === "string"))
-    throw bad(`${path}: "__metadata__" is not a map of texts`);
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== "__metadata__")
-    .map(([name, value]) => parseEntry(path, name, value))
-    .sort((a, b) => a.begin - b.begin || a.end - b.end);
-  let at = 0;
-  for (const entry of entries) {
-    if (entry.begin !== at)
-      throw bad(`${path}: tensor "${entry.name}" begins at ${entry.begin}, the one before it ended at ${at}`);
-    at = entry.end;
-  }
-  if (at !== dataBytes) throw bad(`${path}: the tensors take ${at} bytes, the file holds ${dataBytes}`);
-  return { metadata: metadata as Record<string, string>, entries };
-}
-
 function typed(entry: SafetensorsEntry, bytes: ArrayBuffer): SafetensorsTensor {
   const { dtype, shape } = entry;
   if (dtype === "F32") return { dtype, shape, data: new Float32Array(bytes) };
@@ -119,14 +46,6 @@ function typed(entry: SafetensorsEntry, bytes: ArrayBuffer): SafetensorsTensor {
   if (dtype === "U8") return { dtype, shape, data: new Uint8Array(bytes) };
   return { dtype, shape, data: new Uint16Array(bytes) };
 }
-
-interface SafetensorsIndex {
-  readonly metadata: Readonly<Record<string, string>>;
-  /** In the order of their data. */
-  readonly entries: readonly SafetensorsEntry[];
-}
-
-type Read = (length: number, position: number) => Promise<Uint8Array<ArrayBuffer>>;
 
 /** What stands where in a file. @throws as readSafetensors. */
 export const readSafetensorsIndex = (path: string): Promise<SafetensorsIndex> =>
@@ -145,17 +64,6 @@ export const readSafetensors = (path: string): Promise<Safetensors> =>
       tensors.set(entry.name, typed(entry, (await read(entry.end - entry.begin, entry.begin)).buffer));
     return { metadata, tensors };
   });
-
-async function readIndex(path: string, read: Read, size: number): Promise<SafetensorsIndex> {
-  if (size < 8) throw bad(`${path}: ${size} bytes are too few for a safetensors file`);
-  const headerBytes = Number(new DataView((await read(8, 0)).buffer).getBigUint64(0, true));
-  if (headerBytes > size - 8 || headerBytes > MAX_HEADER_BYTES)
-    throw bad(`${path}: the header is said to take ${headerBytes} bytes of a file of ${size}`);
-  const text = new TextDecoder().decode(await read(headerBytes, 8));
-  const { metadata, entries } = parseHeader(path, text, size - 8 - headerBytes);
-  const from = 8 + headerBytes;
-  return { metadata, entries: entries.map((e) => ({ ...e, begin: from + e.begin, end: from + e.end })) };
-}
 
 async function withFile<T>(path: string, use: (read: Read, size: number) => Promise<T>): Promise<T> {
   const file = await nodeModule("node:fs/promises", "reading a file").open(path, "r");

@@ -3,7 +3,7 @@
  * for, as two histograms and two profiles; the format's cells are in the same units.
  */
 import { groupsOf, transformed } from "../oracle/evidence.js";
-import { wireOf } from "../oracle/wire.js";
+import { type Wire, wireOf } from "../oracle/wire.js";
 
 /** Bins of equal width from low to high; what lies beyond is counted apart. */
 export interface Histogram {
@@ -55,7 +55,7 @@ class Counter {
 
   get histogram(): Histogram {
     const { counts, below, above } = this;
-    return { low: LOW, high: HIGH, counts, below, above };
+    return { low: LOW, high: HIGH, counts: [...counts], below, above };
   }
 
   rms(vectors: number): number[] {
@@ -71,48 +71,66 @@ export interface CoordinateOptions {
 }
 
 /** x: (n, dim), finite; vectors of zeros are left out. */
-export function viewCoordinates(
-  x: Float32Array,
-  { format, dim, seed, side }: CoordinateOptions,
-): Coordinates {
-  const before = new Counter(dim);
-  let vectors = 0;
-  for (let at = 0; at < x.length; at += dim) {
-    const row = x.subarray(at, at + dim);
-    const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
-    if (!(norm > 0)) continue;
-    vectors++;
-    for (let i = 0; i < dim; i++) before.add(i, (row[i]! * Math.sqrt(dim)) / norm);
-  }
-  return {
-    format,
-    dim,
-    vectors,
-    before: before.histogram,
-    rmsBefore: before.rms(vectors),
-    rotated: viewRotated(x, { format, dim, seed, side }),
-  };
+export function viewCoordinates(x: Float32Array, options: CoordinateOptions): Coordinates {
+  const counts = new CoordinateCounts(options);
+  counts.add(x);
+  return counts.view();
 }
 
-function viewRotated(
-  x: Float32Array,
-  { format, dim, seed, side }: CoordinateOptions,
-): Coordinates["rotated"] {
-  const wire = wireOf(format, dim, seed, side);
-  if (!wire) return null;
-  const groups = groupsOf(wire, x);
-  const unit = Math.sqrt(wire.group);
-  const after = new Counter(wire.group);
-  let count = 0;
-  for (const [g, z] of transformed(groups).entries()) {
-    if (!(groups.norm[g]! > 0)) continue;
-    count++;
-    for (let i = 0; i < z.length; i++) after.add(i, z[i]! * unit);
+/** Counts that grow with every part of the data. */
+export class CoordinateCounts {
+  readonly #options: CoordinateOptions;
+  readonly #wire: Wire | undefined;
+  readonly #before: Counter;
+  readonly #after: Counter;
+  #vectors = 0;
+  #groups = 0;
+
+  constructor(options: CoordinateOptions) {
+    const { format, dim, seed, side } = options;
+    this.#options = options;
+    this.#wire = wireOf(format, dim, seed, side);
+    this.#before = new Counter(dim);
+    this.#after = new Counter(this.#wire?.group ?? 0);
   }
-  return {
-    after: after.histogram,
-    rmsAfter: after.rms(count),
-    centroids: Array.from(wire.centroids, (c) => c * unit),
-    boundaries: Array.from(wire.boundaries, (b) => b * unit),
-  };
+
+  /** x: (n, dim), finite; vectors of zeros are left out. */
+  add(x: Float32Array): void {
+    const { dim } = this.#options;
+    for (let at = 0; at < x.length; at += dim) {
+      const row = x.subarray(at, at + dim);
+      const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
+      if (!(norm > 0)) continue;
+      this.#vectors++;
+      for (let i = 0; i < dim; i++) this.#before.add(i, (row[i]! * Math.sqrt(dim)) / norm);
+    }
+    if (!this.#wire) return;
+    const groups = groupsOf(this.#wire, x);
+    const unit = Math.sqrt(this.#wire.group);
+    for (const [g, z] of transformed(groups).entries()) {
+      if (!(groups.norm[g]! > 0)) continue;
+      this.#groups++;
+      for (let i = 0; i < z.length; i++) this.#after.add(i, z[i]! * unit);
+    }
+  }
+
+  view(): Coordinates {
+    const { format, dim } = this.#options;
+    const unit = Math.sqrt(this.#wire?.group ?? 0);
+    return {
+      format,
+      dim,
+      vectors: this.#vectors,
+      before: this.#before.histogram,
+      rmsBefore: this.#before.rms(this.#vectors),
+      rotated: this.#wire
+        ? {
+            after: this.#after.histogram,
+            rmsAfter: this.#after.rms(this.#groups),
+            centroids: Array.from(this.#wire.centroids, (c) => c * unit),
+            boundaries: Array.from(this.#wire.boundaries, (b) => b * unit),
+          }
+        : null,
+    };
+  }
 }

@@ -3,6 +3,7 @@
  * any job scheduler spreads over machines; what the shares say can be merged in any order. For Node.
  * @module
  */
-export { type DumpOptions, type OnProgress, verifyDump, verifyShard } from "./dump.js";
+export { type DumpOptions, verifyDump, verifyShard } from "./dump.js";
+export type { OnProgress } from "./judge.js";
 export { type DumpShard, mergeShards, verdictOf } from "./shard.js";
 export { parseShard, shardToJson } from "./shard-file.js";

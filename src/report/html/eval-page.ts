@@ -2,7 +2,8 @@
 import type { EvalResult, Gate } from "../../model/eval-pairs.js";
 import { figure } from "./figure.js";
 import { type Html, html } from "./html.js";
-import { badge, facts, notes, page, section } from "./page.js";
+import { page } from "./page.js";
+import { badge, facts, notes, section } from "./parts.js";
 import { intervalsPlot } from "./plots/intervals.js";
 import { linesPlot } from "./plots/lines.js";
 import { table } from "./table.js";

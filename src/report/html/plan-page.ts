@@ -2,7 +2,8 @@
 import type { contextTable, LevelPlan, Plan } from "../../plan/select-level.js";
 import { figure } from "./figure.js";
 import { type Html, html } from "./html.js";
-import { badge, facts, notes, page, section } from "./page.js";
+import { page } from "./page.js";
+import { badge, facts, notes, section } from "./parts.js";
 import { tokensText } from "./plots/chart.js";
 import { linesPlot } from "./plots/lines.js";
 import { table } from "./table.js";

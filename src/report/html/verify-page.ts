@@ -1,30 +1,16 @@
 /** The page of `verify`: the verdict, the faults with their evidence, the first difference, the checks. From the JSON alone. */
-import type { Check, Fault, FirstDifference, Verdict, VerdictWord } from "../../oracle/verdict.js";
+import type { Fault, Verdict } from "../../oracle/verdict.js";
 import { figure } from "./figure.js";
-import { type Html, html, type Part } from "./html.js";
-import { badge, facts, page, section } from "./page.js";
+import { type Html, html } from "./html.js";
+import { page } from "./page.js";
+import { facts, section } from "./parts.js";
 import { faultsPlot } from "./plots/faults.js";
 import { table } from "./table.js";
+import { checksSection, faultsTable, firstSection, MEANINGS, percent, word } from "./verdict.js";
 
 /** One verdict of a directory is of a case. */
 export type PageVerdict = Verdict & { readonly case?: string };
 
-const KINDS: Readonly<Record<VerdictWord, "good" | "warn" | "bad">> = {
-  exact: "good",
-  conforming: "good",
-  tolerated: "warn",
-  faulty: "bad",
-};
-
-const MEANINGS: Readonly<Record<VerdictWord, string>> = {
-  exact: "Every byte and every value is what the definition gives.",
-  conforming: "What was given conforms to the definition.",
-  tolerated:
-    "Nothing is wrong: some norms are one fp16 step off, or some codes lie within 1e-6 of a boundary, as another order of additions may do.",
-  faulty: "What was given is not what the definition gives.",
-};
-
-const word = (v: Verdict): Html => badge(v.verdict, KINDS[v.verdict]);
 const nameOf = (v: PageVerdict): string => `${v.case ? `${v.case}, ` : ""}${v.format} at dimension ${v.dim}`;
 
 export function verifyPage(verdicts: readonly PageVerdict[]): string {
@@ -73,8 +59,6 @@ const casesSection = (verdicts: readonly PageVerdict[]): Html =>
     }),
   );
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
 function verdictSections(v: PageVerdict): Html[] {
   return [
     facts([
@@ -100,61 +84,5 @@ const faultsSection = (faults: readonly Fault[]): Html =>
         "The share of the vectors that come out right when the definition is given this fault on purpose. Two faults joined by + act together.",
       drawing: faultsPlot(faults),
     }),
-    table({
-      caption: "Faults with their evidence",
-      rows: faults,
-      columns: [
-        { head: "fault", text: true, cell: (f) => html`<code>${f.id}</code>` },
-        { head: "explains", cell: (f) => percent(f.explains), by: (f) => f.explains },
-        { head: "evidence", text: true, wrap: true, cell: (f) => f.evidence },
-      ],
-    }),
+    faultsTable(faults),
   );
-
-const show = (value: number | string | null | undefined): Part =>
-  value === null || value === undefined ? "–" : value;
-
-function firstSection(first: FirstDifference): Html {
-  const { vector, field, coordinate, byte, expected, actual, distance, source } = first;
-  return section(
-    "The first difference",
-    facts([
-      ["Vector", vector],
-      ["Field", field],
-      ["Coordinate", show(coordinate)],
-      ["Byte", show(byte)],
-      ["Expected", html`<code>${show(expected)}</code>`],
-      ["Got", html`<code>${show(actual)}</code>`],
-      ...(distance === undefined
-        ? []
-        : [["From the boundary, in group norms", distance.toExponential(2)] as const]),
-      ...(source ? [["Where the wrong value comes from", source] as const] : []),
-    ]),
-    html`<p class="lead">Vectors, coordinates and bytes are counted from 0; a byte is counted within its vector.</p>`,
-  );
-}
-
-const STATUS: Readonly<Record<Check["status"], "good" | "bad" | "plain">> = {
-  pass: "good",
-  fail: "bad",
-  info: "plain",
-};
-
-const checksSection = (checks: readonly Check[]): Html =>
-  section(
-    "Checks",
-    html`<p>A format may conform to its own definition and still lose more than it has to: such checks are listed, too.</p>`,
-    table({
-      caption: "Checks with their limits",
-      rows: checks,
-      columns: [
-        { head: "check", text: true, cell: (c) => html`<code>${c.id}</code>` },
-        { head: "status", text: true, cell: (c) => badge(c.status, STATUS[c.status]), by: (c) => c.status },
-        { head: "value", text: true, wrap: true, cell: (c) => shown(c.value), by: (c) => c.value },
-        { head: "limit", text: true, wrap: true, cell: (c) => shown(c.limit), by: (c) => c.limit },
-      ],
-    }),
-  );
-
-const shown = (value: number | string | null): Part =>
-  typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(5) : show(value);
