@@ -1,6 +1,6 @@
 /** What calls of a cache may ask for, against what it holds. */
 import type { AttendOptions } from "../attention/attend.js";
-import { PRECISIONS } from "../attention/tile-reader.js";
+import { PRECISIONS } from "../attention/readers.js";
 import { assertFloat32, assertInteger, assertOneOf } from "../core/check.js";
 import { CacheError } from "./cache-error.js";
 import { assertHeads, type CacheConfig } from "./options.js";

@@ -1,5 +1,5 @@
-import type { TokenRuns } from "../attention/attend.js";
 import type { SideCodec } from "../attention/side-codec.js";
+import type { TokenRuns } from "../attention/token-runs.js";
 import type { Region } from "./layout.js";
 import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";

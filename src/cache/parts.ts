@@ -1,5 +1,6 @@
 /** The parts of a cache, as the modules of this folder see them, and how they are put together. */
-import { openSide, type SideCodec } from "../attention/side-codec.js";
+import { openSide } from "../attention/open-side.js";
+import type { SideCodec } from "../attention/side-codec.js";
 import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { Encoder } from "./encoder.js";

@@ -1,0 +1,91 @@
+/** Values read exactly: added in f32, position after position, from rows as they lie or decoded once for all heads. */
+import type { Kernels } from "../kernels/kernels.js";
+import { type ReaderNeeds, type Space, TILE, type ValueReader } from "./readers.js";
+import type { SideCodec } from "./side-codec.js";
+import { RunList } from "./token-runs.js";
+
+export class RowValues implements ValueReader {
+  readonly needs: ReaderNeeds;
+  readonly #kernels: Kernels;
+  readonly #codec: SideCodec;
+  readonly #staged: boolean;
+  /** Bytes from one value to the next. */
+  readonly #stride: number;
+  readonly #runs = new RunList();
+  #space!: Space;
+
+  constructor(kernels: Kernels, codec: SideCodec, staged: boolean) {
+    const { accumulatorFloats: sumFloats, dim, stride } = codec;
+    this.#kernels = kernels;
+    this.#codec = codec;
+    this.#staged = staged;
+    this.#stride = staged ? 4 * dim : stride;
+    this.needs = {
+      preparedFloats: 0,
+      sumFloats: Math.ceil(sumFloats / 4) * 4,
+      tileBytes: staged ? 4 * TILE * dim : 0,
+      workBytes: 0,
+    };
+  }
+
+  open(space: Space): void {
+    this.#space = space;
+  }
+
+  begin(): void {
+    this.#runs.length = 0;
+  }
+
+  put(pointer: number, at: number, count: number): void {
+    if (!this.#staged) {
+      this.#runs.add(at, count, pointer);
+      return;
+    }
+    const staged = this.#space.values + at * this.#stride;
+    this.#codec.stage(pointer, count, staged);
+    this.#runs.add(at, count, staged);
+  }
+
+  accumulate(
+    first: number,
+    rows: number,
+    limits: Int32Array,
+    weights: number,
+    sparse: number,
+    sums: number,
+  ): void {
+    const { at, count, pointer, length } = this.#runs;
+    for (let r = first; r < rows; r++) {
+      const to = sums + 4 * r * this.needs.sumFloats;
+      for (let n = 0; n < length; n++) {
+        const values = Math.min(count[n]!, limits[r]! - at[n]!);
+        const w = weights + 4 * (TILE * r + at[n]!);
+        if (values <= 0) continue;
+        if (sparse === 0) this.#addRun(w, pointer[n]!, values, to);
+        else this.#addHeavy(w, pointer[n]!, values, sparse, to);
+      }
+    }
+  }
+
+  /** Runs of weights that are not below `sparse`. */
+  #addHeavy(weights: number, values: number, count: number, sparse: number, sums: number): void {
+    const { f32 } = this.#kernels.arena;
+    const w = weights >>> 2;
+    for (let i = 0; i < count; ) {
+      if (f32[w + i]! < sparse) {
+        i++;
+        continue;
+      }
+      const first = i;
+      while (i < count && !(f32[w + i]! < sparse)) i++;
+      this.#addRun(weights + 4 * first, values + first * this.#stride, i - first, sums);
+    }
+  }
+
+  #addRun(weights: number, values: number, count: number, sums: number): void {
+    if (this.#staged) this.#kernels.accumulateF32(weights, values, count, this.#codec.dim, sums);
+    else this.#codec.accumulate(weights, values, count, sums);
+  }
+
+  gather(_sums: number): void {}
+}

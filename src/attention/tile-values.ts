@@ -1,0 +1,83 @@
+/** Values read by integers: levels and weights of 64 tokens as sixteen bits each, their sums exact, then f32. */
+import { sumFloats } from "../kernels/integers.js";
+import { TILE_TOKENS } from "../kernels/tile.js";
+import { type ReaderNeeds, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
+import { putInTiles, TILES, type TileFormat } from "./tile-format.js";
+
+/** Tiles that share one scale of weights. */
+const BLOCK_TILES = 4;
+
+export class TileValues implements ValueReader {
+  readonly needs: ReaderNeeds;
+  readonly #format: TileFormat;
+  #count = 0;
+  #space!: Space;
+
+  constructor(format: TileFormat) {
+    const { dim, bits, sketchRows, stride } = format;
+    this.#format = format;
+    this.needs = {
+      preparedFloats: 0,
+      sumFloats: sumFloats(bits, dim) + (sketchRows > 0 ? sumFloats(1, sketchRows) : 0),
+      tileBytes: TILES * TILE_TOKENS * stride,
+      workBytes: Math.max(4352 + 144 * ROWS, 4 * (dim + sketchRows)),
+    };
+  }
+
+  open(space: Space): void {
+    this.#space = space;
+    const { u32 } = this.#format.kernels.arena;
+    const tileBytes = TILE_TOKENS * this.#format.stride;
+    for (let i = 0; i < TILES; i++) u32[(space.valueList >>> 2) + i] = space.values + i * tileBytes;
+  }
+
+  begin(): void {
+    this.#count = 0;
+  }
+
+  put(pointer: number, at: number, count: number): void {
+    putInTiles(this.#format, "value", pointer, at, count, this.#space.values);
+    this.#count = Math.ceil((at + count) / TILE_TOKENS);
+  }
+
+  /** Weights that a row does not see, or that are too small, become 0, which adds nothing. */
+  accumulate(
+    first: number,
+    rows: number,
+    limits: Int32Array,
+    weights: number,
+    sparse: number,
+    sums: number,
+  ): void {
+    const { kernels, plan } = this.#format;
+    const { f32 } = kernels.arena;
+    for (let r = first; r < rows; r++) {
+      const base = (weights >>> 2) + TILE * r;
+      const limit = limits[r]!;
+      f32.fill(0, base + limit, base + TILE);
+      if (sparse > 0) for (let i = base; i < base + limit; i++) if (f32[i]! < sparse) f32[i] = 0;
+    }
+    const stride = 4 * this.needs.sumFloats;
+    const { valueList, work } = this.#space;
+    for (let t = 0; t < this.#count; t += BLOCK_TILES)
+      kernels.accumulateIntegers(
+        plan,
+        weights + 4 * (TILE * first + TILE_TOKENS * t),
+        4 * TILE,
+        rows - first,
+        valueList + 4 * t,
+        Math.min(BLOCK_TILES, this.#count - t),
+        sums + first * stride,
+        stride,
+        work,
+      );
+  }
+
+  gather(sums: number): void {
+    const { kernels, plan, dim, sketchRows } = this.#format;
+    const { work } = this.#space;
+    kernels.gatherSums(plan, sums, work);
+    const { f32 } = kernels.arena;
+    f32.copyWithin(sums >>> 2, work >>> 2, (work >>> 2) + dim + sketchRows);
+  }
+}

@@ -1,0 +1,36 @@
+/** Where the vectors of a layer lie, and which of a tile's tokens are there. */
+import { TILE } from "./readers.js";
+import type { SideCodec } from "./side-codec.js";
+import type { SinkRuns } from "./sink-rows.js";
+
+/** The vectors of one layer: runs of tokens whose keys, and whose values, are contiguous for each head. */
+export interface TokenRuns extends SinkRuns {
+  /** Which layer it is: keys may be centred by means of its own. */
+  readonly layer: number;
+  readonly key: SideCodec;
+  readonly value: SideCodec;
+  /** Tokens that the layer holds, released ones included. */
+  readonly tokens: number;
+  /**
+   * Looks up token `position` of a head and says how many tokens from it on are contiguous (at least 1); negative:
+   * how many are absent. The pointers then point to it.
+   */
+  seek(position: number, head: number): number;
+  readonly keyPointer: number;
+  readonly valuePointer: number;
+}
+
+/** Runs of a tile's tokens: from `at`, `count` of them, at `pointer`. Nothing is allocated for a new one. */
+export class RunList {
+  readonly at = new Int32Array(TILE);
+  readonly count = new Int32Array(TILE);
+  readonly pointer = new Float64Array(TILE);
+  length = 0;
+
+  add(at: number, count: number, pointer: number): void {
+    const n = this.length++;
+    this.at[n] = at;
+    this.count[n] = count;
+    this.pointer[n] = pointer;
+  }
+}
