@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.long.test.ts"],
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     pool: "threads",
     maxWorkers: 2,
   },

@@ -29,6 +29,7 @@ export interface HeadQuality extends Errors {
 
 export interface Quality extends Errors {
   readonly bias: number;
+  /** Over heads and seeds; NaN (null in JSON) where there is one slope alone. */
   readonly biasSe: number;
   /** The same figures head by head, layers in order. */
   readonly byHead: readonly HeadQuality[];
@@ -243,6 +244,6 @@ function cosine(a: Float64Array, b: Float64Array): number {
 
 function meanAndError(values: readonly number[]): { bias: number; biasSe: number } {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1);
+  const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1);
   return { bias: mean, biasSe: Math.sqrt(variance / values.length) };
 }

@@ -19,11 +19,13 @@ const COLUMNS: readonly (readonly [string, (row: ReportRow) => string])[] = [
   ["logit\nerror", (r) => r.logitError.toPrecision(3)],
   ["softmax\nKL", (r) => r.softmaxKl.toPrecision(3)],
   ["output\ncosine", (r) => fixed(5)(r.outputCosine)],
-  ["bias of <q,k>", (r) => `${signed(r.bias)} ± ${fixed(4)(r.biasSe)}`],
+  ["bias of <q,k>", (r) => `${signed(r.bias)} ± ${standardError(r.biasSe)}`],
   ["encode\nns/vec", (r) => fixed(0)(r.encodeNs)],
   ["score\nns/key", (r) => fixed(1)(r.scoreNs) + (r.path === "decoded" ? "*" : "")],
   ["× f32\nscore", (r) => fixed(2)(r.scoreRatio)],
 ];
+
+const standardError = (value: number): string => (Number.isNaN(value) ? "  —   " : fixed(4)(value));
 
 /** Four decimals with a sign; what rounds to zero is zero. */
 function signed(value: number): string {

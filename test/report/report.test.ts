@@ -6,27 +6,66 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { toF16Array } from "../../src/core/float.js";
 import { readSafetensors, tensorToF32, writeSafetensors } from "../../src/files/safetensors.js";
-import { createCodec, randomStream } from "../../src/index.js";
+import { randomStream } from "../../src/index.js";
 import { parseConfiguration } from "../../src/report/configuration.js";
 import { memoryOf } from "../../src/report/memory.js";
-import { measureQuality, prepareRecording, type Quality } from "../../src/report/quality.js";
+import { measureQuality, prepareRecording } from "../../src/report/quality.js";
 import { readRecording } from "../../src/report/recording.js";
 import { turboquant } from "../cli/run.js";
+import { expectEqual, recompute } from "./recompute.js";
 
 const SHIPPED = new URL("../../fixtures/recordings/smollm2-hound-kv.safetensors", import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), "turboquant-report-"));
-const path = join(dir, "synthetic.safetensors");
-const shape = { dim: 64, kvHeads: 2, heads: 6, tokens: 40, queries: 7, layers: [2, 5] };
+const SHAPES = {
+  grouped: { dim: 64, kvHeads: 2, heads: 6, tokens: 40, queries: 7, layers: [2, 5], dtype: "F32" },
+  "one layer, a head a head": {
+    dim: 128,
+    kvHeads: 3,
+    heads: 3,
+    tokens: 33,
+    queries: 33,
+    layers: [0],
+    dtype: "F32",
+  },
+  "halves, one query, blocks of 96": {
+    dim: 96,
+    kvHeads: 1,
+    heads: 4,
+    tokens: 130,
+    queries: 1,
+    layers: [3, 7, 11],
+    dtype: "F16",
+  },
+  "eight query heads a head, 256": {
+    dim: 256,
+    kvHeads: 1,
+    heads: 8,
+    tokens: 12,
+    queries: 4,
+    layers: [1],
+    dtype: "F32",
+  },
+} as const;
+const fileOf = (name: string): string => join(dir, `${name}.safetensors`);
+const path = fileOf("grouped");
 
 beforeAll(async () => {
+  for (const [name, shape] of Object.entries(SHAPES)) await record(fileOf(name), shape);
+});
+
+async function record(file: string, shape: (typeof SHAPES)[keyof typeof SHAPES]): Promise<void> {
   const stream = randomStream(9, "data");
-  const { dim, kvHeads, heads, tokens, queries, layers } = shape;
-  const make = (h: number, n: number, offset: number) => ({
-    dtype: "F32" as const,
-    shape: [h, n, dim],
-    data: Float32Array.from({ length: h * n * dim }, (_, i) => stream.normal() + offset * Math.sin(i % dim)),
-  });
+  const { dim, kvHeads, heads, tokens, queries, layers, dtype } = shape;
+  const make = (h: number, n: number, offset: number) => {
+    const x = Float32Array.from(
+      { length: h * n * dim },
+      (_, i) => stream.normal() + offset * Math.sin(i % dim),
+    );
+    const size = [h, n, dim];
+    return dtype === "F16" ? { dtype, shape: size, data: toF16Array(x) } : { dtype, shape: size, data: x };
+  };
   const tensors = new Map(
     layers.flatMap((l) => [
       [`layers.${l}.key`, make(kvHeads, tokens, 2)] as const,
@@ -34,130 +73,18 @@ beforeAll(async () => {
       [`layers.${l}.query`, make(heads, queries, 0)] as const,
     ]),
   );
-  await writeSafetensors(path, { metadata: { model: "synthetic" }, tensors });
-});
-
-type Numbers = number[];
-const rows = (x: Float32Array, h: number, n: number, dim: number): Numbers[] =>
-  Array.from({ length: n }, (_, i) => Array.from(x.subarray((h * n + i) * dim, (h * n + i + 1) * dim)));
-const dot = (a: Numbers, b: Numbers): number => a.reduce((s, v, i) => s + v * b[i]!, 0);
-const average = (x: Numbers): number => x.reduce((a, b) => a + b, 0) / x.length;
-const softmax = (l: Numbers): Numbers => {
-  const e = l.map((v) => Math.exp(v - Math.max(...l)));
-  const sum = e.reduce((a, b) => a + b, 0);
-  return e.map((v) => v / sum);
-};
-
-/** Everything again, from the definitions. */
-async function recompute(
-  file: string,
-  key: string,
-  value: string,
-  center: boolean,
-  seeds: number[],
-): Promise<Omit<Quality, "byHead">> {
-  const { tensors } = await readSafetensors(file);
-  let [ke, kk, ve, vv, le, ll, kl, cos, n] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
-  const slopes: number[] = [];
-  for (const name of [...tensors.keys()].filter((t) => t.endsWith(".key"))) {
-    const K = tensors.get(name)!;
-    const Q = tensors.get(name.replace("key", "query"))!;
-    const [G, T, d] = K.shape as [number, number, number];
-    const [H, N] = Q.shape as [number, number, number];
-    for (let g = 0; g < G; g++) {
-      const k = rows(tensorToF32(K), g, T, d);
-      const v = rows(tensorToF32(tensors.get(name.replace("key", "value"))!), g, T, d);
-      const m = k[0]!.map((_, j) => average(k.map((row) => row[j]!)));
-      const flat = (x: Numbers[]): Float32Array => Float32Array.from(x.flat());
-      const through = (
-        format: string,
-        x: Numbers[],
-        side: "key" | "value",
-        seed: number,
-        c?: Numbers,
-      ): Numbers[] => {
-        const codec = createCodec(format, {
-          dim: d,
-          seed,
-          side,
-          ...(c ? { center: Float32Array.from(c) } : {}),
-        });
-        return rows(codec.decode(codec.encode(flat(x))), 0, T, d);
-      };
-      seeds.forEach((seed, round) => {
-        const kc = through(key, k, "key", seed, center ? m : undefined);
-        let cross = 0;
-        let square = 0;
-        for (let h = 0; h < H; h++) {
-          if (Math.floor((h * G) / H) !== g) continue;
-          rows(tensorToF32(Q), h, N, d).forEach((q, t) => {
-            for (let i = 0; i <= T - N + t; i++) {
-              const exact = dot(q, k[i]!) - dot(q, m);
-              cross += exact * (dot(q, kc[i]!) - dot(q, m));
-              square += exact * exact;
-            }
-          });
-        }
-        slopes.push(cross / square - 1);
-        if (round > 0) return;
-        const vc = through(value, v, "value", seed);
-        k.forEach((row, i) => {
-          row.forEach((x, j) => {
-            ke += (x - kc[i]![j]!) ** 2;
-            kk += (x - m[j]!) ** 2;
-            ve += (v[i]![j]! - vc[i]![j]!) ** 2;
-            vv += v[i]![j]! ** 2;
-          });
-        });
-        for (let h = 0; h < H; h++) {
-          if (Math.floor((h * G) / H) !== g) continue;
-          rows(tensorToF32(Q), h, N, d).forEach((q, t) => {
-            const seen = T - N + t + 1;
-            const l = k.slice(0, seen).map((row) => dot(q, row) / Math.sqrt(d));
-            const c = kc.slice(0, seen).map((row) => dot(q, row) / Math.sqrt(d));
-            const e = c.map((x, i) => x - l[i]!);
-            le += e.reduce((s, x) => s + (x - average(e)) ** 2, 0);
-            ll += l.reduce((s, x) => s + (x - average(l)) ** 2, 0);
-            const p = softmax(l);
-            const r = softmax(c);
-            kl += p.reduce((s, x, i) => s + x * Math.log(x / r[i]!), 0);
-            const out = m.map((_, j) => p.reduce((s, x, i) => s + x * v[i]![j]!, 0));
-            const coded = m.map((_, j) => r.reduce((s, x, i) => s + x * vc[i]![j]!, 0));
-            cos += dot(out, coded) / Math.sqrt(dot(out, out) * dot(coded, coded));
-            n++;
-          });
-        }
-      });
-    }
-  }
-  const bias = average(slopes);
-  const spread = slopes.reduce((s, x) => s + (x - bias) ** 2, 0) / (slopes.length - 1);
-  return {
-    keyDistortion: ke / kk,
-    valueDistortion: ve / vv,
-    logitError: Math.sqrt(le / ll),
-    softmaxKl: kl / n,
-    outputCosine: cos / n,
-    bias,
-    biasSe: Math.sqrt(spread / slopes.length),
-  };
-}
-
-function expectEqual(got: Quality, want: Omit<Quality, "byHead">): void {
-  for (const name of Object.keys(want) as (keyof typeof want)[])
-    expect(Math.abs(got[name] - want[name]), name).toBeLessThanOrEqual(1e-9 + 1e-7 * Math.abs(want[name]));
+  await writeSafetensors(file, { metadata: { model: "synthetic" }, tensors });
 }
 
 describe("quality", () => {
-  test.each(["turbo3", "turbo4+mean", "turbo2+qjl/turbo2", "ggml/q8_0/turbo2"])(
-    "%s on a synthetic recording",
-    async (text) => {
-      const c = parseConfiguration(text);
-      const seeds = c.key.startsWith("turbo") ? [0, 1, 2] : [0];
-      const got = measureQuality(prepareRecording(await readRecording(path)), c, [0, 1, 2]);
-      expectEqual(got, await recompute(path, c.key, c.value, c.center, seeds));
-    },
-  );
+  const configurations = ["turbo3", "turbo4+mean", "turbo2+qjl/turbo2", "ggml/q8_0/turbo2"];
+  const cases = Object.keys(SHAPES).flatMap((shape) => configurations.map((text) => [text, shape] as const));
+  test.each(cases)("%s, %s", async (text, shape) => {
+    const c = parseConfiguration(text);
+    const seeds = c.key.startsWith("turbo") ? [0, 1, 2] : [0];
+    const got = measureQuality(prepareRecording(await readRecording(fileOf(shape))), c, [0, 1, 2]);
+    expectEqual(got, await recompute(fileOf(shape), c.key, c.value, c.center, seeds));
+  });
   test("turbo2+mean/… on one head of the shipped recording", async () => {
     const { tensors } = await readSafetensors(SHIPPED);
     const one = join(dir, "one.safetensors");

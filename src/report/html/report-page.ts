@@ -71,7 +71,8 @@ const PAIR_COLUMNS: readonly Column<ReportRow>[] = [
   { head: "output cosine", cell: (r) => number(5)(r.outputCosine), by: (r) => r.outputCosine },
   {
     head: "bias",
-    cell: (r) => `${number(4)(r.bias).replace(/^-?0\.0000$/, "0.0000")} ± ${number(4)(r.biasSe)}`,
+    cell: (r) =>
+      `${number(4)(r.bias).replace(/^-?0\.0000$/, "0.0000")} ± ${Number.isNaN(r.biasSe) ? "—" : number(4)(r.biasSe)}`,
     by: (r) => r.bias,
   },
 ];
