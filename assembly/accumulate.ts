@@ -2,10 +2,8 @@
 import { fromF16 } from "./half";
 import { addProduct } from "./lanes";
 import { ADD, preparePlanes, walk } from "./levels";
-import { prepareSpread, unpack } from "./pack";
+import { indexBitsOf, indices, prepareIndices } from "./indices";
 import {
-  bitsOf,
-  codesAt,
   codesOf,
   dimOf,
   levelsOf,
@@ -26,19 +24,18 @@ function accumulateRows(
   acc: usize,
 ): void {
   const dim = dimOf(plan);
-  const bits = bitsOf(plan);
   const codes = codesOf(plan);
   const spread = smallOf(plan);
   const planes = spread + 64;
   const table = levelsOf(plan);
   const stride = strideOf(plan);
   const sketchRows = sketchRowsOf(plan);
-  prepareSpread(bits, spread);
+  prepareIndices(plan, spread);
   preparePlanes(table, planes);
   for (const end = weights + rows * 4; weights < end; weights += 4, bytes += stride) {
     const weight = load<f32>(weights);
     const scaled = f32x4.splat(weight * fromF16(load<u16>(bytes)));
-    unpack(bits, bytes + codesAt(plan), dim, codes, spread);
+    indices(plan, bytes, codes, spread);
     walk(ADD, small, codes, dim, table, planes, scaled, acc);
     if (sketchRows > 0)
       addSigned(acc + dim * 4, bytes + signsAt(plan), sketchRows, weight * fromF16(load<u16>(bytes, 2)));
@@ -54,7 +51,7 @@ function accumulateLarge(plan: usize, weights: usize, bytes: usize, rows: usize,
 }
 
 export function accumulate(plan: usize, weights: usize, bytes: usize, rows: usize, acc: usize): void {
-  if (bitsOf(plan) <= 4) accumulateSmall(plan, weights, bytes, rows, acc);
+  if (indexBitsOf(plan) <= 4) accumulateSmall(plan, weights, bytes, rows, acc);
   else accumulateLarge(plan, weights, bytes, rows, acc);
 }
 

@@ -1,11 +1,9 @@
 /** Bytes → vectors: levels times the stored scale, rotated back (src/core/quantizer.ts). */
 import { fromF16 } from "./half";
 import { preparePlanes, SCALE, walk } from "./levels";
-import { prepareSpread, unpack } from "./pack";
+import { indexBitsOf, indices, prepareIndices } from "./indices";
 import {
-  bitsOf,
   centerOf,
-  codesAt,
   codesOf,
   dimOf,
   factorOf,
@@ -22,20 +20,19 @@ import { unrotate } from "./wht";
 export function scaledLevels(plan: usize, codes: usize, planes: usize, scale: f32, out: usize): void {
   const table = levelsOf(plan);
   const s = f32x4.splat(scale);
-  if (bitsOf(plan) <= 4) walk(SCALE, true, codes, dimOf(plan), table, planes, s, out);
+  if (indexBitsOf(plan) <= 4) walk(SCALE, true, codes, dimOf(plan), table, planes, s, out);
   else walk(SCALE, false, codes, dimOf(plan), table, planes, s, out);
 }
 
 export function decodeRotated(plan: usize, bytes: usize, rows: usize, out: usize): void {
   const dim = dimOf(plan);
-  const bits = bitsOf(plan);
   const codes = codesOf(plan);
   const spread = smallOf(plan);
   const planes = spread + 64;
-  prepareSpread(bits, spread);
+  prepareIndices(plan, spread);
   preparePlanes(levelsOf(plan), planes);
   for (let r: usize = 0; r < rows; r++, bytes += strideOf(plan), out += dim * 4) {
-    unpack(bits, bytes + codesAt(plan), dim, codes, spread);
+    indices(plan, bytes, codes, spread);
     scaledLevels(plan, codes, planes, fromF16(load<u16>(bytes)), out);
   }
 }

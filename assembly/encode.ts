@@ -1,8 +1,8 @@
-/** Vectors → bytes (src/core/quantizer.ts, quantizeMse, and the sketch of src/core/qjl.ts). */
+/** Vectors → bytes: scalar codes (src/core/quantizer.ts, quantizeMse) and the sketch of src/core/qjl.ts, or a trellis. */
 import { cells, prepareCells } from "./cells";
 import { addCenter, scaledLevels } from "./decode";
 import { fromF16, toF16 } from "./half";
-import { dot, join, sumOfSquares } from "./lanes";
+import { join, sumOfSquares } from "./lanes";
 import { preparePlanes, SQUARE, walk } from "./levels";
 import { pack } from "./pack";
 import {
@@ -11,7 +11,6 @@ import {
   bitsOf,
   blockOf,
   boundariesOf,
-  centerOf,
   centroidsOf,
   codesAt,
   codesOf,
@@ -19,20 +18,17 @@ import {
   gainOf,
   levelsOf,
   residualOf,
-  rootDimOf,
-  ruleOf,
   scratchOf,
   signsAt,
   sketchRowsOf,
   smallOf,
   strideOf,
+  windowOf,
 } from "./plan";
+import { centered, storedScale } from "./scale";
 import { projectSigns } from "./sketch";
+import { encodeTrellis } from "./trellis";
 import { signedWht, unrotate } from "./wht";
-
-/** src/core/scale.ts: which rule is which. */
-const LEAST_SQUARES = 0;
-const NORM_MATCHING = 1;
 
 /** Σ c² over the centroids of the codes, in lane order; c itself goes to `at`. planes: of the centroids. */
 function squaredCentroids(plan: usize, codes: usize, planes: usize, at: usize): f32 {
@@ -43,26 +39,6 @@ function squaredCentroids(plan: usize, codes: usize, planes: usize, at: usize): 
       ? walk(SQUARE, true, codes, dimOf(plan), table, planes, none, at)
       : walk(SQUARE, false, codes, dimOf(plan), table, planes, none, at),
   );
-}
-
-/** The scale before it is rounded to fp16. z, c: (dim,). */
-export function storedScale(plan: usize, norm: f32, z: usize, c: usize, cc: f32): f32 {
-  if (norm == 0) return 0;
-  const matching = (norm * rootDimOf(plan)) / sqrt<f32>(cc);
-  const rule = ruleOf(plan);
-  if (rule == NORM_MATCHING) return matching;
-  const zc = dot(z, c, dimOf(plan));
-  if (rule == LEAST_SQUARES) return min<f32>((norm * zc) / cc, matching);
-  return max<f32>((norm * <f32>(<i32>dimOf(plan))) / zc, matching);
-}
-
-/** out ← x − centre; returns out, or x itself where there is no centre. */
-export function centered(plan: usize, x: usize, out: usize): usize {
-  const center = centerOf(plan);
-  if (center == 0) return x;
-  for (let at: usize = 0; at < dimOf(plan) * 4; at += 16)
-    v128.store(out + at, f32x4.sub(v128.load(x + at), v128.load(center + at)));
-  return out;
 }
 
 /** The fp16 norm and the signs of the residual x − x̂. scale: fp16 bits. */
@@ -81,6 +57,11 @@ function sketch(plan: usize, x: usize, scale: u32, out: usize): void {
 }
 
 export function encode(plan: usize, x: usize, rows: usize, out: usize): void {
+  if (windowOf(plan) > 0) encodeTrellis(plan, x, rows, out);
+  else encodeCells(plan, x, rows, out);
+}
+
+function encodeCells(plan: usize, x: usize, rows: usize, out: usize): void {
   const dim = dimOf(plan);
   const bits = bitsOf(plan);
   const z = scratchOf(plan);

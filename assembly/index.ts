@@ -5,9 +5,8 @@
  *
  *   f32ToF16, f16ToF32          half         conversion
  *   rotate, unrotate            wht          signed Walsh–Hadamard transform
- *   encode                      encode       + cells, pack: quantisation and the bit stream
- *   encodeTrellis               trellis      path search over a trellis
- *   decode, decodeRotated       decode       + levels: table lookup
+ *   encode                      encode       + cells, pack: quantisation and the bit stream; trellis: a path search
+ *   decode, decodeRotated       decode       + indices, levels: table lookup
  *   score, dotF32               score        ⟨query, key⟩
  *   accumulate, accumulateF32   accumulate   Σ weight · value
  *   project                     sketch       QJL
@@ -17,7 +16,7 @@
  */
 
 /** Changes with any change to the functions, their arguments or the plan record. */
-export const ABI_VERSION: i32 = 3;
+export const ABI_VERSION: i32 = 4;
 /** The first byte of memory that the module does not use. */
 export const heapBase: usize = __heap_base;
 
@@ -29,6 +28,5 @@ export { f16ToF32, f32ToF16 } from "./half";
 export { dotF32, score } from "./score";
 export { project } from "./sketch";
 export { scaleMax, softmaxWeights } from "./softmax";
-export { encodeTrellis } from "./trellis";
 export { addWaves } from "./waves";
 export { rotate, unrotate } from "./wht";

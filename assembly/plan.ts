@@ -22,13 +22,15 @@
 @inline export function levelsOf(plan: usize): usize { return load<u32>(plan, 64); }
 @inline export function centerOf(plan: usize): usize { return load<u32>(plan, 68); }
 @inline export function matrixOf(plan: usize): usize { return load<u32>(plan, 72); }
+@inline export function windowOf(plan: usize): i32 { return load<i32>(plan, 80); }
+@inline export function searchOf(plan: usize): usize { return load<u32>(plan, 84); }
 
 // The scratch, 16·dim bytes (dim ≥ 32, so 512 at least), is used as
 //   0        4·dim   z          the vector on its way
 //   4·dim    4·dim   residual   what the sketch describes; before that the centroids of the vector
 //   8·dim    dim     codes      a byte each
 //  12·dim    128        small      in encode:  0 planes of the centroids, 64 eight projections
-//                                  elsewhere:  0 how codes are spread (pack.ts), 64 planes of the levels
+//                                  elsewhere:  0 how codes are spread (indices.ts), 64 planes of the levels
 
 @inline export function scratchOf(plan: usize): usize { return load<u32>(plan, 76); }
 @inline export function residualOf(plan: usize): usize { return scratchOf(plan) + dimOf(plan) * 4; }

@@ -2,10 +2,8 @@
 import { fromF16 } from "./half";
 import { addProduct, dot, join, join4 } from "./lanes";
 import { DOT, preparePlanes, sixteen } from "./levels";
-import { prepareSpread, unpack } from "./pack";
+import { indexBitsOf, indices, prepareIndices } from "./indices";
 import {
-  bitsOf,
-  codesAt,
   dimOf,
   factorOf,
   levelsOf,
@@ -41,14 +39,13 @@ function scoreRows(
   out: usize,
 ): void {
   const dim = dimOf(plan);
-  const bits = bitsOf(plan);
   const codes = scratchOf(plan); // of two rows, where an encoder has z
   const spread = smallOf(plan);
   const planes = spread + 64;
   const table = levelsOf(plan);
   const stride = strideOf(plan);
   const none = f32x4.splat(0);
-  prepareSpread(bits, spread);
+  prepareIndices(plan, spread);
   preparePlanes(table, planes);
   const p0 = v128.load(planes);
   const p1 = v128.load(planes + 16);
@@ -56,8 +53,8 @@ function scoreRows(
   const p3 = v128.load(planes + 48);
   for (; rows >= 2; rows -= 2, out += 8) {
     const next = bytes + stride;
-    unpack(bits, bytes + codesAt(plan), dim, codes, spread);
-    unpack(bits, next + codesAt(plan), dim, codes + dim, spread);
+    indices(plan, bytes, codes, spread);
+    indices(plan, next, codes + dim, spread);
     let a = none;
     let b = none;
     for (let at = codes, q = query, end = codes + dim; at < end; at += 16, q += 64) {
@@ -69,7 +66,7 @@ function scoreRows(
     bytes = next + stride;
   }
   if (rows == 0) return;
-  unpack(bits, bytes + codesAt(plan), dim, codes, spread);
+  indices(plan, bytes, codes, spread);
   let a = none;
   for (let at = codes, q = query, end = codes + dim; at < end; at += 16, q += 64)
     a = sixteen(DOT, small, at, table, p0, p1, p2, p3, none, q, a);
@@ -85,7 +82,7 @@ export function score(
   rows: usize,
   out: usize,
 ): void {
-  if (bitsOf(plan) <= 4) scoreRows(true, plan, query, sketched, offset, bytes, rows, out);
+  if (indexBitsOf(plan) <= 4) scoreRows(true, plan, query, sketched, offset, bytes, rows, out);
   else scoreRows(false, plan, query, sketched, offset, bytes, rows, out);
 }
 

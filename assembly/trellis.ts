@@ -4,9 +4,9 @@
  * with codes of two bits and more the four come from one state, whose cost is splatted; with one bit from two. Two
  * states (L = 4, k = 3) take two windows each at a time.
  *
- * Working space, 16-byte aligned: costs 64 bytes | next 64 bytes | kept, max(dim, 64) rows of a byte for each state.
+ * Working space of the search: costs 64 bytes | next 64 bytes | kept, max(dim, 64) rows of a byte for each state.
  */
-import { centered, storedScale } from "./encode";
+import { centered, storedScale } from "./scale";
 import { toF16 } from "./half";
 import { join, sumOfSquares } from "./lanes";
 import {
@@ -21,7 +21,9 @@ import {
   gainOf,
   residualOf,
   scratchOf,
+  searchOf,
   strideOf,
+  windowOf,
 } from "./plan";
 import { signedWht } from "./wht";
 
@@ -137,12 +139,14 @@ function pack(bits: u32, codes: usize, dim: usize, out: usize): void {
   }
 }
 
-export function encodeTrellis(plan: usize, window: u32, x: usize, rows: usize, out: usize, work: usize): void {
+export function encodeTrellis(plan: usize, x: usize, rows: usize, out: usize): void {
   const dim = dimOf(plan);
   const bits = <u32>bitsOf(plan);
+  const window = <u32>windowOf(plan);
   const z = scratchOf(plan);
   const c = residualOf(plan);
   const codes = codesOf(plan);
+  const work = searchOf(plan);
   for (let r: usize = 0; r < rows; r++, x += dim * 4, out += strideOf(plan)) {
     const norm = sqrt<f32>(join(signedWht(centered(plan, x, z), beforeOf(plan), z, dim, blockOf(plan))));
     const factor = f32x4.splat(norm > 0 ? gainOf(plan) / norm : 0);

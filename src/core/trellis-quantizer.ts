@@ -4,13 +4,13 @@
  *
  *   codes = path of least squared error through z, c = its values T[w_j]
  *   x̂ = R⁻¹ (scale · c/√dim) + μ
+ *
+ * Decoding is that of quantizer.ts with windows for codes.
  */
-import { fromF16 } from "./float.js";
-import { createFrame, type Frame, fitScale, leaveFrame, normalise, unitLevels } from "./quantizer.js";
+import { createFrame, type Frame, fitScale, normalise } from "./quantizer.js";
 import type { ScaleRule } from "./scale.js";
 import {
   createTrellisScratch,
-  readTrellis,
   searchTrellis,
   type Trellis,
   type TrellisScratch,
@@ -20,8 +20,6 @@ import type { Rotation } from "./wht.js";
 
 export interface TrellisQuantizer extends Frame {
   readonly trellis: Trellis;
-  /** The table in units of a unit vector's coordinate. */
-  readonly levels: Float32Array;
 }
 
 export function createTrellisQuantizer(
@@ -30,8 +28,7 @@ export function createTrellisQuantizer(
   rule: ScaleRule,
   center?: Float32Array,
 ): TrellisQuantizer {
-  const frame = createFrame(rotation, rule, center);
-  return { ...frame, trellis, levels: unitLevels(trellis.table, frame.dim) };
+  return { ...createFrame(rotation, rule, center), trellis };
 }
 
 /** Working space of {@link quantizeTrellis}: z and c of the last vector. */
@@ -58,27 +55,4 @@ export function quantizeTrellis(
   searchTrellis(q.trellis, z, codes, search);
   traceTrellis(q.trellis, codes, q.trellis.table, c);
   return fitScale(q, norm, z, c);
-}
-
-/** Packed codes and the scale's fp16 bits → out: (dim,), in the rotated basis, without the centre. */
-export function dequantizeTrellisRotated(
-  q: TrellisQuantizer,
-  codes: Uint8Array,
-  scale: number,
-  out: Float32Array,
-): void {
-  const s = fromF16(scale);
-  readTrellis(q.trellis, codes, q.levels, out);
-  for (let i = 0; i < out.length; i++) out[i]! *= s;
-}
-
-/** Packed codes and the scale's fp16 bits → out: (dim,), original basis, centre added back. */
-export function dequantizeTrellis(
-  q: TrellisQuantizer,
-  codes: Uint8Array,
-  scale: number,
-  out: Float32Array,
-): void {
-  dequantizeTrellisRotated(q, codes, scale, out);
-  leaveFrame(q, out);
 }

@@ -11,7 +11,7 @@ import { assertBytes, assertFloat32, assertInteger } from "../core/check.js";
 import { MAX_DIM } from "../core/wht.js";
 import { createReferenceKernels } from "../kernels/reference.js";
 import type { CodecOptions, Format, SanitizeCounts, VectorCodec } from "./format.js";
-import { TurboCodec } from "./turbo.js";
+import { OwnCodec } from "./own-codec.js";
 
 interface Split {
   readonly name: string;
@@ -66,7 +66,7 @@ class OutlierCodec implements VectorCodec {
   readonly bytesPerVector: number;
   /** Outliers first, then the others: the permutation of channels that is coded. */
   readonly #channels: Uint32Array;
-  readonly #parts: readonly { readonly codec: TurboCodec; readonly from: number; readonly byteAt: number }[];
+  readonly #parts: readonly { readonly codec: OwnCodec; readonly from: number; readonly byteAt: number }[];
 
   constructor(split: Split, step: number, options: CodecOptions) {
     const { dim } = options;
@@ -81,12 +81,12 @@ class OutlierCodec implements VectorCodec {
     this.#channels = Uint32Array.from([...outliers, ...others]);
 
     const kernels = options.kernels ?? createReferenceKernels();
-    const part = (bits: number, from: number, to: number, label: string): TurboCodec => {
+    const part = (bits: number, from: number, to: number, label: string): OwnCodec => {
       const { center, outliers: _, ...rest } = options;
       const channels = this.#channels.subarray(from, to);
       const own = center ? { center: Float32Array.from(channels, (c) => center[c]!) } : {};
-      return new TurboCodec(
-        { name: split.name, bits, sketch: false },
+      return new OwnCodec(
+        { name: split.name, bits, sketch: false, trellis: undefined },
         { ...rest, ...own, kernels, dim: to - from },
         label,
       );
@@ -169,7 +169,7 @@ class OutlierCodec implements VectorCodec {
     return part;
   }
 
-  #slice(bytes: Uint8Array, n: number, { bytesPerVector }: TurboCodec, byteAt: number): Uint8Array {
+  #slice(bytes: Uint8Array, n: number, { bytesPerVector }: OwnCodec, byteAt: number): Uint8Array {
     const part = new Uint8Array(n * bytesPerVector);
     for (let r = 0; r < n; r++) {
       const at = r * this.bytesPerVector + byteAt;

@@ -28,11 +28,6 @@ export interface Kernels extends TileKernels {
 
   /** out ← codes of x: (rows, stride), wholly overwritten; any byte alignment. x is left as it is. */
   encode(plan: number, x: number, rows: number, out: number): void;
-  /**
-   * out ← scale and trellis codes of x: (rows, stride). plan: one whose centroids are the table of a trellis with windows
-   * of `window` bits; work: 128 + max(dim, 64)·2^(window − bits) bytes of working space.
-   */
-  encodeTrellis(plan: number, window: number, x: number, rows: number, out: number, work: number): void;
   /** out ← x̂: (rows, dim), original basis, centre and sketch included. bytes: any alignment. */
   decode(plan: number, bytes: number, rows: number, out: number): void;
   /** out ← scale · levels: (rows, dim), rotated basis, no centre, no sketch. bytes: any alignment. */

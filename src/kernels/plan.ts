@@ -23,6 +23,10 @@
  *  68      center       → (dim,) f32, or 0
  *  72      matrix       → (sketchRows, dim) f32, or 0
  *  76      scratch      → 4·dim f32 of working space
+ *  80      window       u32, bits of a trellis window (core/trellis.ts); 0: codes are the indices of levels
+ *  84      search       → 128 + max(dim, 64)·2^(window − bits) bytes of working space, or 0
+ *
+ * With a window the tables of centroids and levels have 2^window values, boundaries none, and codes are MSB first.
  *
  * A vector: scale fp16 | residual norm fp16 (with a sketch) | codes, LSB first | sketch bits (with a sketch).
  */
@@ -32,7 +36,7 @@ import type { Quantizer } from "../core/quantizer.js";
 import { SCALE_RULES } from "../core/scale.js";
 import type { Arena } from "./arena.js";
 
-const PLAN_BYTES = 80;
+const PLAN_BYTES = 96;
 
 /** Where the parts of a vector are, in bytes. */
 export interface VectorLayout {
@@ -57,8 +61,11 @@ export interface Plan {
   release(): void;
 }
 
-/** @throws RangeError when the sketch's rows are no multiple of 8. */
-export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch): Plan {
+/**
+ * window: bits of a trellis window, whose values are the codebook's centroids; 0: a scalar codebook.
+ * @throws RangeError when the sketch's rows are no multiple of 8.
+ */
+export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch, window = 0): Plan {
   const { dim, rotation, codebook } = q;
   const rows = sketch?.rows ?? 0;
   if (rows % 8 !== 0) throw new RangeError(`"sketch.rows" expected a multiple of 8, got ${rows}`);
@@ -74,22 +81,21 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch): Plan {
     sketch?.matrix ?? none,
     new Float32Array(4 * dim),
   ];
+  const searchBytes = window > 0 ? 128 + (Math.max(dim, 64) << (window - codebook.bits)) : 0;
   const room = (t: Float32Array): number => Math.ceil(t.byteLength / 16) * 16;
-  const pointer = arena.allocate(PLAN_BYTES + tables.reduce((sum, t) => sum + room(t), 0));
+  const pointer = arena.allocate(PLAN_BYTES + tables.reduce((sum, t) => sum + room(t), searchBytes));
   const word = pointer >>> 2;
   const rule = SCALE_RULES.indexOf(q.rule);
   const { stride, codesAt, signsAt } = layout;
   arena.u32.set([dim, rotation.block, codebook.bits, rule, stride, codesAt, signsAt, rows], word);
   arena.f32.set([rotation.unit, q.gain, q.rootDim, sketch?.factor ?? 0], word + 8);
+  arena.u32[word + 20] = window;
   let at = pointer + PLAN_BYTES;
   tables.forEach((table, i) => {
     arena.f32.set(table, at >>> 2);
     arena.u32[word + 12 + i] = table.length > 0 ? at : 0;
     at += room(table);
   });
+  arena.u32[word + 21] = window > 0 ? at : 0;
   return { pointer, release: () => arena.release(pointer) };
 }
-
-/** Working space that encodeTrellis wants, in bytes. */
-export const trellisWorkBytes = (dim: number, bits: number, window: number): number =>
-  128 + (Math.max(dim, 64) << (window - bits));

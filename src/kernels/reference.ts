@@ -13,7 +13,7 @@ import {
   quantizeMse,
 } from "../core/quantizer.js";
 import { SCALE_RULES } from "../core/scale.js";
-import { packTrellis } from "../core/trellis.js";
+import { packTrellis, trellisWindow } from "../core/trellis.js";
 import {
   createTrellisQuantizer,
   createTrellisQuantizerScratch,
@@ -45,6 +45,8 @@ interface View {
   readonly codesAt: number;
   readonly codeBytes: number;
   readonly signsAt: number;
+  /** Bits of a trellis window, or 0. */
+  readonly window: number;
 }
 
 /** A new reference backend with a memory of its own. */
@@ -78,6 +80,11 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
 
   encode(plan: number, x: number, rows: number, out: number): void {
     const view = this.#view(plan);
+    if (view.window > 0) this.#encodeTrellis(view, x, rows, out);
+    else this.#encodeCodes(view, x, rows, out);
+  }
+
+  #encodeCodes(view: View, x: number, rows: number, out: number): void {
     const { q, sketch, stride, codesAt, codeBytes, signsAt } = view;
     const scratch = createScratch(q.dim);
     const codes = new Uint8Array(q.dim);
@@ -98,10 +105,9 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     }
   }
 
-  encodeTrellis(plan: number, window: number, x: number, rows: number, out: number): void {
-    const { q, stride, codesAt, codeBytes } = this.#view(plan);
-    const { bits } = q.codebook;
-    const table = this.arena.floats(this.arena.u32[(plan >>> 2) + 15]!, 1 << window);
+  #encodeTrellis(view: View, x: number, rows: number, out: number): void {
+    const { q, stride, codesAt, codeBytes, window } = view;
+    const { bits, centroids: table } = q.codebook;
     const quantizer = createTrellisQuantizer(q.rotation, { bits, window, table }, q.rule, q.center);
     const scratch = createTrellisQuantizerScratch(quantizer);
     const codes = new Uint8Array(q.dim);
@@ -140,14 +146,15 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     rows: number,
     out: number,
   ): void {
-    const { q, sketch, stride, codesAt, codeBytes, signsAt } = this.#view(plan);
+    const view = this.#view(plan);
+    const { q, sketch, stride, signsAt } = view;
     const qRow = this.arena.floats(query, q.dim);
     const sRow = this.arena.floats(sketched, sketch?.rows ?? 0);
     const codes = new Uint8Array(q.dim);
     const levels = new Float32Array(q.dim);
     for (let r = 0; r < rows; r++) {
       const row = this.arena.bytes(bytes + r * stride, stride);
-      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      readIndices(view, row, codes);
       for (let i = 0; i < q.dim; i++) levels[i] = q.levels[codes[i]!]!;
       let score = fround(dot(qRow, levels) * half(row, 0));
       if (sketch)
@@ -159,14 +166,15 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
   }
 
   accumulate(plan: number, weights: number, bytes: number, rows: number, acc: number): void {
-    const { q, sketch, stride, codesAt, codeBytes, signsAt } = this.#view(plan);
+    const view = this.#view(plan);
+    const { q, sketch, stride, signsAt } = view;
     const w = this.arena.floats(weights, rows);
     const sums = this.arena.floats(acc, q.dim);
     const signSums = this.arena.floats(acc + 4 * q.dim, sketch?.rows ?? 0);
     const codes = new Uint8Array(q.dim);
     for (let r = 0; r < rows; r++) {
       const row = this.arena.bytes(bytes + r * stride, stride);
-      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      readIndices(view, row, codes);
       const ws = fround(w[r]! * half(row, 0));
       for (let i = 0; i < q.dim; i++) sums[i]! += fround(ws * q.levels[codes[i]!]!);
       if (!sketch) continue;
@@ -260,11 +268,12 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     out: number,
     dequantize: (q: Quantizer, codes: Uint8Array, scale: number, out: Float32Array) => void,
   ): void {
-    const { q, stride, codesAt, codeBytes } = this.#view(plan);
+    const view = this.#view(plan);
+    const { q, stride } = view;
     const codes = new Uint8Array(q.dim);
     for (let r = 0; r < rows; r++) {
       const row = this.arena.bytes(bytes + r * stride, stride);
-      unpackCodes(row.subarray(codesAt, codesAt + codeBytes), q.codebook.bits, codes);
+      readIndices(view, row, codes);
       dequantize(q, codes, halfBits(row, 0), this.arena.floats(out + 4 * r * q.dim, q.dim));
     }
   }
@@ -279,7 +288,10 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     const dim = u(0);
     const bits = u(8);
     const rows = u(28);
+    const window = u(80);
+    const levels = 1 << (window || bits);
     return {
+      window,
       stride: u(16),
       codesAt: u(20),
       codeBytes: packedBytes(dim, bits),
@@ -287,12 +299,12 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
       q: {
         dim,
         rotation: { dim, block: u(4), before: table(48, dim), after: table(52, dim), unit: f(32) },
-        codebook: { bits, boundaries: table(56, (1 << bits) - 1), centroids: table(60, 1 << bits) },
+        codebook: { bits, boundaries: table(56, window ? 0 : levels - 1), centroids: table(60, levels) },
         rule: SCALE_RULES[u(12)]!,
         center: u(68) === 0 ? undefined : table(68, dim),
         gain: f(36),
         rootDim: f(40),
-        levels: table(64, 1 << bits),
+        levels: table(64, levels),
       },
       sketch:
         rows === 0
@@ -300,6 +312,14 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
           : { kind: "orthogonal", dim, rows, matrix: table(72, rows * dim), factor: f(44) },
     };
   }
+}
+
+/** For each coordinate of a packed vector which level it has: the code, or the window that ends with it. */
+function readIndices({ q, window, codesAt, codeBytes }: View, row: Uint8Array, out: Uint8Array): void {
+  const codes = row.subarray(codesAt, codesAt + codeBytes);
+  const { bits } = q.codebook;
+  if (window === 0) unpackCodes(codes, bits, out);
+  else for (let i = 0; i < q.dim; i++) out[i] = trellisWindow(bits, window, codes, i);
 }
 
 const halfBits = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);

@@ -3,8 +3,8 @@
  * rounds are interleaved and the least of them counts (other processes only ever add time).
  */
 import { createCodec } from "../formats/codec.js";
+import { OwnCodec } from "../formats/own-codec.js";
 import { findFormat } from "../formats/registry.js";
-import { TurboCodec } from "../formats/turbo.js";
 import type { Kernels } from "../kernels/kernels.js";
 import type { Recording } from "./recording.js";
 
@@ -126,7 +126,7 @@ function workOf(
   const packed = new Uint8Array(KEYS * codec.bytesPerVector);
   codec.encode(keys, packed);
   const { arena } = kernels;
-  if (codec instanceof TurboCodec || format === "ggml/q8_0" || format === "ggml/q4_0") {
+  if (codec instanceof OwnCodec || format === "ggml/q8_0" || format === "ggml/q4_0") {
     const bytes = arena.allocate(packed.length);
     const q = arena.allocate(8 * dim);
     const x = arena.allocate(4 * keys.length);
@@ -134,7 +134,7 @@ function workOf(
     arena.u8.set(packed, bytes);
     arena.f32.set(query, q >>> 2);
     arena.f32.set(keys, x >>> 2);
-    if (codec instanceof TurboCodec) {
+    if (codec instanceof OwnCodec) {
       const plan = codec.plan.pointer;
       if (codec.sketch) kernels.project(plan, q, 1, q + 4 * dim);
       kernels.rotate(plan, q, 1);

@@ -1,9 +1,6 @@
-/** turbo1 … turbo8, with or without a sketch. */
-import { gaussianCodebook } from "../core/codebook.js";
+/** Our own formats: turbo, with or without a sketch, and trellis. */
 import { type Sketch, sharedSketch } from "../core/qjl.js";
-import { createQuantizer } from "../core/quantizer.js";
-import { defaultScaleRule } from "../core/scale.js";
-import { seededRotation } from "../core/seeded-rotation.js";
+import { type OwnShape, ownQuantizer } from "../formats/own-quantizer.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
 import { tiles } from "../kernels/tile.js";
@@ -14,7 +11,8 @@ import { MOST_TILED_DIM } from "./tile-format.js";
 import { TileReaders } from "./tile-readers.js";
 
 /** Vectors are read in the rotated basis; those with a sketch are never decoded for it. */
-export class TurboSide implements SideCodec {
+export class OwnSide implements SideCodec {
+  readonly format: string;
   readonly dim: number;
   readonly stride: number;
   readonly preparedFloats: number;
@@ -28,31 +26,23 @@ export class TurboSide implements SideCodec {
   /** A row of working space. */
   readonly #row: number;
 
-  constructor(
-    readonly format: string,
-    kernels: Kernels,
-    { dim, side, seed, scale }: SideOptions,
-    bits: number,
-    sketched: boolean,
-  ) {
-    const rule = scale ?? (sketched ? "least-squares" : defaultScaleRule(side));
+  constructor(shape: OwnShape, kernels: Kernels, options: SideOptions) {
+    const { dim, seed } = options;
+    const { bits, trellis } = shape;
+    this.format = shape.name;
     this.#kernels = kernels;
-    this.#sketch = sketched ? sharedSketch("orthogonal", dim, seed) : undefined;
+    this.#sketch = shape.sketch ? sharedSketch("orthogonal", dim, seed) : undefined;
     const rows = this.#sketch?.rows ?? 0;
-    this.#plan = createPlan(
-      kernels.arena,
-      createQuantizer(seededRotation(dim, seed, { codebook: gaussianCodebook(bits) }), bits, rule),
-      this.#sketch,
-    );
+    this.#plan = createPlan(kernels.arena, ownQuantizer(shape, options), this.#sketch, trellis?.window);
     this.#row = kernels.arena.allocate(4 * dim);
     this.dim = dim;
     this.stride = vectorLayout(dim, bits, rows).stride;
     this.preparedFloats = dim + rows;
     this.accumulatorFloats = dim + rows;
-    this.#rows = new RowReaders(kernels, this, sketched ? Number.POSITIVE_INFINITY : 2);
+    this.#rows = new RowReaders(kernels, this, shape.sketch ? Number.POSITIVE_INFINITY : 2);
     const { stride } = this;
     this.#tiles =
-      dim <= MOST_TILED_DIM && tiles(dim, bits, rows)
+      !trellis && dim <= MOST_TILED_DIM && tiles(dim, bits, rows)
         ? new TileReaders({ kernels, plan: this.#plan.pointer, dim, bits, sketchRows: rows, stride }, this)
         : undefined;
     this.readers = [...this.#rows.all, ...(this.#tiles?.all ?? [])];
