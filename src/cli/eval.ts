@@ -1,14 +1,17 @@
 /** `turboquant eval`: what compressed caches cost a language model, measured on a text. */
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
-import Table from "cli-table3";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import type { Center } from "../core/centring.js";
 import { writeAtomic } from "../files/write-atomic.js";
-import type { EvalResult } from "../model/eval-pairs.js";
+import type { KvChoice } from "../model/kv-pair.js";
+import type { Measure, PairMeasures } from "../model/measures/measure-pairs.js";
 import type { EvalPlan } from "../model/perplexity.js";
 import type { Transformer } from "../model/transformer.js";
+import { PROMPTS } from "../plan/prompts.js";
 import { encodeText } from "./encode-text.js";
-import { UsageError } from "./exit.js";
+import { evalText, type PairReport } from "./eval-output.js";
+import { CheckFailed, UsageError } from "./exit.js";
 import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
@@ -26,49 +29,31 @@ interface Options extends HtmlFlag {
   readonly centre?: string;
   readonly checkpoint?: string;
   readonly perLayer?: string;
+  readonly measure: readonly Measure[];
+  readonly gates?: boolean;
+  readonly long: number;
+  readonly answer: number;
   readonly json?: boolean;
 }
 
 const list = (text: string): string[] => text.split(",").map((name) => name.trim());
+/** As MEASURES of the model has them, which is loaded late. */
+const MEASURED: readonly Measure[] = ["attention", "needle", "session", "memory", "speed", "prompts"];
+/** What the gates ask; speed too where it is measured, which a busy machine cannot. */
+const GATED: readonly Measure[] = ["attention", "needle", "session", "memory"];
+
+function measures(text: string): readonly Measure[] {
+  const names = text === "none" ? [] : text === "all" ? MEASURED : list(text);
+  for (const name of names)
+    if (!(MEASURED as readonly string[]).includes(name))
+      throw new InvalidArgumentError(`expected all, none, or some of ${MEASURED.join(", ")}, got "${name}".`);
+  return names as readonly Measure[];
+}
+
 /** The shipped model is not a published one: said wherever its numbers are shown. */
 const STAND_IN = "novels3M";
 const STAND_IN_NOTE =
   "a stand-in trained for tests, not a published checkpoint: its numbers are not a real model's";
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
-
-function table(results: readonly EvalResult[]): string {
-  const table = new Table({
-    head: [
-      "K/V",
-      "bits/\nvalue",
-      "bytes/\ntoken",
-      "perplexity",
-      "ratio",
-      "KLD\nmean",
-      "KLD\n99 %",
-      "KLD\n99.9 %",
-      "same\ntop",
-      "lost,\ngate",
-    ],
-    colAligns: ["left", ...Array.from({ length: 9 }, () => "right" as const)],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const r of results)
-    table.push([
-      r.kv,
-      r.bitsPerValue.toFixed(3),
-      String(r.bytesPerToken),
-      `${r.ppl.toFixed(3)} ± ${r.pplSe.toFixed(3)}`,
-      `${r.ratio.toFixed(4)} ± ${r.ratioSe.toFixed(4)}`,
-      `${r.kld.toPrecision(3)} ± ${r.kldSe.toPrecision(2)}`,
-      r.kld99.toPrecision(3),
-      r.kld999.toPrecision(3),
-      percent(r.sameTop),
-      `${r.deltaPpl.toFixed(3)} ${r.gate}`,
-    ]);
-  return table.toString();
-}
 
 /** Writes what each layer costs by itself, for `profile --sensitivity`. */
 async function perLayer(
@@ -87,10 +72,46 @@ async function perLayer(
   process.stdout.write(`${path}: ${measured.layers.length} layers, ${kv.join(", ")}\n`);
 }
 
+interface Evaluated {
+  readonly plan: EvalPlan;
+  readonly choices: readonly KvChoice[];
+  readonly center: Center | undefined;
+  readonly progress: Progress;
+}
+
+/** What else was asked for. */
+async function measureMore(
+  transformer: Transformer,
+  options: Options,
+  { plan, choices, center, progress }: Evaluated,
+): Promise<readonly PairMeasures[]> {
+  const { measurePairs } = await import("../model/measures/measure-pairs.js");
+  const asked = new Set([...options.measure, ...(options.gates ? GATED : [])]);
+  const speaks = asked.has("needle") || asked.has("prompts");
+  const { openChat } = await import("../model/open-model.js");
+  const { tokenizer } = options;
+  let done = 0;
+  return measurePairs(transformer, {
+    measures: [...asked],
+    plan,
+    choices,
+    center,
+    baseline: options.baseline,
+    seed: options.seed,
+    longContext: Math.min(options.long, transformer.config.context),
+    answerTokens: options.answer,
+    chat: speaks ? await openChat(options.model, tokenizer ? { tokenizer } : {}) : undefined,
+    prompts: PROMPTS.map(({ category, turns, expected: { pattern } }) => ({ category, turns, pattern })),
+    onMeasure: (measure) => progress.update(done++, asked.size, measure),
+  });
+}
+
 async function run(options: Options): Promise<void> {
   // Loaded here: the other commands need neither the kernels nor the tokenizers.
   const { openTransformer } = await import("../model/open-model.js");
-  const { evaluatePairs } = await import("../model/eval-pairs.js");
+  const { centerFor, evaluatePairs } = await import("../model/eval-pairs.js");
+  const { askGates, worstOf } = await import("../model/measures/gates.js");
+  const { kvPair } = await import("../model/kv-pair.js");
   const { readCenter } = await import("../model/measure-center.js");
   if (options.ctx < 2 || options.chunks < 1)
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
@@ -109,8 +130,10 @@ async function run(options: Options): Promise<void> {
       throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
     const plan = { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) };
     if (options.perLayer) return await perLayer(transformer, plan, options, options.perLayer, progress);
-    const center = options.centre ? await readCenter(options.centre, transformer.kvShape) : undefined;
-    const { results, scored } = await evaluatePairs(transformer, {
+    const choices = [...new Set(options.kv)].map(kvPair);
+    const given = options.centre ? await readCenter(options.centre, transformer.kvShape) : undefined;
+    const center = centerFor(transformer, plan, choices, given);
+    const { results: measured, scored } = await evaluatePairs(transformer, {
       plan,
       kv: options.kv,
       baseline: options.baseline,
@@ -123,7 +146,12 @@ async function run(options: Options): Promise<void> {
         progress.update(p.tokens, p.totalTokens, `${p.tokensPerSecond.toFixed(0)} tokens/s, ${left} s left`);
       },
     });
+    const more = await measureMore(transformer, options, { plan, choices, center, progress });
     progress.clear();
+    const results = measured.map((result, i): PairReport => {
+      const gates = askGates({ ...result, ...more[i] });
+      return { ...result, ...more[i], gates, verdict: worstOf(gates.map(({ verdict }) => verdict)) };
+    });
     const note = transformer.config.name.startsWith(STAND_IN) ? STAND_IN_NOTE : undefined;
     const report = {
       model: basename(options.model),
@@ -138,10 +166,12 @@ async function run(options: Options): Promise<void> {
     if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else
       process.stdout.write(
-        `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${note ? `(${note})\n` : ""}${table(results)}\n`,
+        `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${note ? `(${note})\n` : ""}${evalText(results, options.gates === true)}\n`,
       );
     await writePage?.(({ evalPage }) => evalPage(report));
     if (options.checkpoint) await rm(options.checkpoint, { force: true });
+    if (options.gates && results.some(({ verdict }) => verdict === "FAIL"))
+      throw new CheckFailed("a gate failed");
   } finally {
     progress.clear();
     await transformer.close();
@@ -174,6 +204,12 @@ export function register(program: Command): void {
     .option("--tokenizer <file>", "llama2.c's tokenizer file")
     .option("--checkpoint <file>", "keep finished chunks there, and go on from it after a stop")
     .option("--per-layer <file>", "measure each layer by itself; writes what profile --sensitivity reads")
+    .option("--measure <list>", `beside perplexity: ${MEASURED.join(", ")}; all or none of them`, measures, [
+      "attention",
+    ] as const)
+    .option("--gates", "ask the quality gates (all measures but speed and prompts); exit 1 where one fails")
+    .option("--long <n>", "tokens of a haystack, of a session, of a prompt with its answer", integer, 2048)
+    .option("--answer <n>", "most tokens of an answer to a prompt", integer, 64)
     .option("--json", "machine-readable output")
     .addOption(htmlOption())
     .action(run);

@@ -3,7 +3,7 @@
  */
 import { KvCache } from "../cache/kv-cache.js";
 import type { KvCacheOptions } from "../cache/options.js";
-import type { KvShape, KvStore } from "./kv-store.js";
+import type { KvShape, MeasuredKv } from "./kv-store.js";
 
 /** Formats of both sides and what else the cache takes; its geometry is the model's. */
 export type CacheKvOptions = Pick<KvCacheOptions, "key" | "value"> &
@@ -11,7 +11,7 @@ export type CacheKvOptions = Pick<KvCacheOptions, "key" | "value"> &
 
 const PAGE_TOKENS = 32;
 
-export class CacheKv implements KvStore {
+export class CacheKv implements MeasuredKv {
   readonly cache: KvCache;
   readonly #row: number;
   readonly #queryRow: number;
@@ -45,6 +45,14 @@ export class CacheKv implements KvStore {
   attend(layer: number, queries: Float32Array, tokens: number, out: Float32Array): void {
     const n = tokens * this.#queryRow;
     this.cache.attend(this.#sequence, layer, queries.subarray(0, n), out.subarray(0, n));
+  }
+
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void {
+    this.cache.score(this.#sequence, layer, kvHead, query, out, { from: 0, to: out.length });
+  }
+
+  truncate(length: number): void {
+    this.cache.truncate(this.#sequence, length);
   }
 
   reset(): void {

@@ -3,13 +3,14 @@
  * model's own kernel. It is the baseline that compressed caches are measured against; f16 is what engines keep.
  */
 import { assertInteger, assertOneOf } from "../core/check.js";
+import { fromF16 } from "../core/float.js";
 import type { Engine } from "./engine.js";
-import type { KvShape, KvStore } from "./kv-store.js";
+import type { KvShape, MeasuredKv } from "./kv-store.js";
 
 const KV_TYPES = ["f32", "f16"] as const;
 export type DenseKvType = (typeof KV_TYPES)[number];
 
-export class DenseKv implements KvStore {
+export class DenseKv implements MeasuredKv {
   readonly type: DenseKvType;
   readonly shape: KvShape;
   /** Tokens there is room for. */
@@ -52,6 +53,11 @@ export class DenseKv implements KvStore {
 
   reset(): void {
     this.#lengths.fill(0);
+  }
+
+  truncate(length: number): void {
+    assertInteger(length, "length", 0, this.length);
+    this.#lengths.fill(length);
   }
 
   #plane(layer: number, side: 0 | 1): number {
@@ -105,4 +111,26 @@ export class DenseKv implements KvStore {
     ]);
     out.set(this.#engine.f32(answers, values));
   }
+
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void {
+    const { headDim } = this.shape;
+    const held = this.#lengths[layer]!;
+    if (out.length > held) throw new RangeError(`"out" expected at most ${held} tokens, got ${out.length}`);
+    const at = this.#plane(layer, 0) + kvHead * this.capacity * headDim * this.#elementBytes;
+    const [values, bytes] = [out.length * headDim, out.length * headDim * this.#elementBytes];
+    const keys =
+      this.type === "f32"
+        ? this.#engine.f32(at, values)
+        : Float32Array.from({ length: values }, halvesOf(this.#engine.u8(at, bytes)));
+    for (let t = 0; t < out.length; t++) {
+      let sum = 0;
+      for (let i = 0; i < headDim; i++) sum += query[i]! * keys[t * headDim + i]!;
+      out[t] = sum;
+    }
+  }
 }
+
+const halvesOf =
+  (bytes: Uint8Array) =>
+  (_: unknown, i: number): number =>
+    fromF16(bytes[2 * i]! | (bytes[2 * i + 1]! << 8));

@@ -13,7 +13,7 @@ import { FormatError } from "../core/format-error.js";
 import { writeAtomic } from "../files/write-atomic.js";
 import { type EvalPlan, type EvalState, emptyState, type Scores } from "./perplexity.js";
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** Digest of the evaluation: plan, contenders and whatever else `about` says (model, options). */
 export function evalKey(

@@ -4,6 +4,7 @@ import type { Center } from "../core/centring.js";
 import { evalKey, loadEval, saveEval } from "./eval-checkpoint.js";
 import { type KvChoice, kvPair } from "./kv-pair.js";
 import { measureCenter } from "./measure-center.js";
+import { type Gate, gateOf } from "./measures/gates.js";
 import { openKv } from "./open-kv.js";
 import {
   divergenceByPosition,
@@ -34,12 +35,6 @@ export interface PairsRequest {
   readonly onProgress?: (progress: EvalProgress) => void;
 }
 
-/** PASS up to 0.5 of perplexity lost, FAIL (the kill criterion) above 1.0: spec 5 §5.1. */
-export type Gate = "PASS" | "BORDERLINE" | "FAIL";
-/** The gate that a loss of perplexity passes. */
-export const gateOf = (deltaPpl: number): Gate =>
-  deltaPpl <= 0.5 ? "PASS" : deltaPpl <= 1 ? "BORDERLINE" : "FAIL";
-
 /** What `evaluatePairs` measured of one K/V pair. */
 export interface EvalResult extends EvalSummary {
   readonly kv: string;
@@ -64,6 +59,16 @@ const LONG = 8192;
 const CENTER_CHUNKS = 4;
 const CENTER_CONTEXT = 256;
 
+/** What keys of these choices are centred by: `given`, or measured on the plan's text; undefined where none is centred. */
+export function centerFor(
+  transformer: Transformer,
+  plan: EvalPlan,
+  choices: readonly KvChoice[],
+  given?: Center,
+): Center | undefined {
+  return choices.some((choice) => choice.centre) ? (given ?? centerOf(transformer, plan)) : undefined;
+}
+
 /** Means over tokens behind those that are evaluated, as far as the text has them; else over its first ones. */
 function centerOf(transformer: Transformer, { tokens, context, chunks }: EvalPlan): Center {
   const behind = tokens.subarray(context * chunks);
@@ -84,8 +89,7 @@ export async function evaluatePairs(
   );
   const names = [...choices.keys()];
   const { kvShape: shape, engine, blockTokens } = transformer;
-  const needed = [...choices.values()].some((choice) => choice.centre);
-  const center = needed ? (request.center ?? centerOf(transformer, plan)) : undefined;
+  const center = centerFor(transformer, plan, [...choices.values()], request.center);
   const options = { capacity: plan.context, seed, center, engine, blockTokens };
   const open = (choice: KvChoice) => openKv(shape, choice, options);
   const baseline = open(kvPair(request.baseline));

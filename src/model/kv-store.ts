@@ -22,6 +22,18 @@ export interface KvStore {
   reset(): void;
 }
 
+/** A store that measurements look into: its scores can be compared with another's, its last tokens taken back. */
+export interface MeasuredKv extends KvStore {
+  /**
+   * ⟨query, k⟩ of the layer's first out.length tokens for one head of keys, unscaled, up to a constant of the query (which
+   * softmax does not see). query (post-RoPE): (headDim,).
+   */
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void;
+
+  /** Forgets tokens from `length` on. */
+  truncate(length: number): void;
+}
+
 /** The shape of a model's keys and values. */
 export interface KvShape {
   readonly layers: number;

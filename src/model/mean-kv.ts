@@ -3,21 +3,21 @@
  * first tokens' keys as they come (after RoPE) is subtracted from every key before it is stored. Softmax does not
  * see what all scores have in common, so nothing is added back: ⟨q, k − μ⟩ differs from ⟨q, k⟩ by ⟨q, μ⟩ alone.
  */
-import type { KvShape, KvStore } from "./kv-store.js";
+import type { KvShape, MeasuredKv } from "./kv-store.js";
 
 /** Tokens that the mean is taken over: of the first append, which is the prompt's. */
 export const MEAN_TOKENS = 128;
 
-export class MeanKv implements KvStore {
+export class MeanKv implements MeasuredKv {
   /** Bytes of the means, f32. */
   readonly meanBytes: number;
-  readonly #inner: KvStore;
+  readonly #inner: MeasuredKv;
   readonly #shape: KvShape;
   readonly #means: Float32Array;
   readonly #known: Uint8Array;
   #centred = new Float32Array(0);
 
-  constructor(inner: KvStore, shape: KvShape) {
+  constructor(inner: MeasuredKv, shape: KvShape) {
     this.#inner = inner;
     this.#shape = shape;
     this.#means = new Float32Array(shape.layers * shape.kvHeads * shape.headDim);
@@ -53,6 +53,15 @@ export class MeanKv implements KvStore {
 
   attend(layer: number, queries: Float32Array, tokens: number, out: Float32Array): void {
     this.#inner.attend(layer, queries, tokens, out);
+  }
+
+  /** Without ⟨query, μ⟩, which all tokens have in common. */
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void {
+    this.#inner.scores(layer, kvHead, query, out);
+  }
+
+  truncate(length: number): void {
+    this.#inner.truncate(length);
   }
 
   /** Forgets the means too: the next tokens are another prompt. */

@@ -3,12 +3,12 @@ import type { Center } from "../core/centring.js";
 import { CacheKv } from "./cache-kv.js";
 import type { Engine } from "./engine.js";
 import type { KvChoice } from "./kv-pair.js";
-import type { KvShape, KvStore } from "./kv-store.js";
+import type { KvShape, MeasuredKv } from "./kv-store.js";
 import { MeanKv } from "./mean-kv.js";
 import { SimulatedKv } from "./simulated-kv.js";
 import type { Simulation } from "./simulations.js";
 
-export interface OpenKv extends KvStore {
+export interface OpenKv extends MeasuredKv {
   /** Bytes that one more token takes, in all layers. */
   readonly bytesPerToken: number;
   /** Bytes that do not grow with the tokens: means, first tokens in halves. */
@@ -41,12 +41,8 @@ export function openKv(shape: KvShape, choice: KvChoice, options: OpenKvOptions)
   const plain = choice.mean ? new MeanKv(packed, shape) : undefined;
   const store = plain ?? packed;
   const { means, sinks: sinkBytes } = packed.cache.stats().bytes;
-  return {
-    ...delegate(store),
-    bytesPerToken: packed.bytesPerToken,
-    fixedBytes: (plain?.meanBytes ?? 0) + means + sinkBytes,
-    dispose: () => packed.dispose(),
-  };
+  const fixedBytes = (plain?.meanBytes ?? 0) + means + sinkBytes;
+  return new Opened(store, packed.bytesPerToken, fixedBytes, () => packed.dispose());
 }
 
 function simulated(
@@ -65,19 +61,45 @@ function simulated(
     blockTokens,
   });
   const values = layers * kvHeads * headDim;
-  return {
-    ...delegate(store),
-    bytesPerToken: (values * (bits("key", headDim) + bits("value", headDim))) / 8,
-    fixedBytes: sinks * values * 4 + (center?.means.byteLength ?? 0),
-    dispose: () => {},
-  };
+  const bytesPerToken = (values * (bits("key", headDim) + bits("value", headDim))) / 8;
+  const fixedBytes = sinks * values * 4 + (center?.means.byteLength ?? 0);
+  return new Opened(store, bytesPerToken, fixedBytes, () => {});
 }
 
-const delegate = (store: KvStore): KvStore => ({
-  get length() {
-    return store.length;
-  },
-  append: (layer, keys, values, tokens) => store.append(layer, keys, values, tokens),
-  attend: (layer, queries, tokens, out) => store.attend(layer, queries, tokens, out),
-  reset: () => store.reset(),
-});
+/** A store with what is told of it. A class, since spreading an object would freeze its length at what it was then. */
+class Opened implements OpenKv {
+  readonly #store: MeasuredKv;
+  readonly #release: () => void;
+
+  constructor(
+    store: MeasuredKv,
+    readonly bytesPerToken: number,
+    readonly fixedBytes: number,
+    release: () => void,
+  ) {
+    this.#store = store;
+    this.#release = release;
+  }
+
+  get length(): number {
+    return this.#store.length;
+  }
+  append(layer: number, keys: Float32Array, values: Float32Array, tokens: number): void {
+    this.#store.append(layer, keys, values, tokens);
+  }
+  attend(layer: number, queries: Float32Array, tokens: number, out: Float32Array): void {
+    this.#store.attend(layer, queries, tokens, out);
+  }
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void {
+    this.#store.scores(layer, kvHead, query, out);
+  }
+  truncate(length: number): void {
+    this.#store.truncate(length);
+  }
+  reset(): void {
+    this.#store.reset();
+  }
+  dispose(): void {
+    this.#release();
+  }
+}

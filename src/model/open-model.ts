@@ -1,5 +1,6 @@
 /** A model file with its tokenizer: GGUF, or llama2.c's `.bin` beside a tokenizer file. */
 import { FormatError } from "../core/format-error.js";
+import { type Chat, ggufChat, plainChat } from "./chat.js";
 import { type GgufFile, openGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { openLlama2c } from "./llama2c-file.js";
@@ -65,6 +66,13 @@ export function openModel(path: string, options: OpenModelOptions = {}): Promise
 /** The tokenizer alone, without the weights. @throws as openModel. */
 export const openTokenizer = (path: string, options: TokenizerOptions = {}): Promise<Tokenizer> =>
   withSource(path, (source) => tokenizerOf(source, options));
+
+/** Tokenizer and chat template. @throws as openModel; FormatError BAD_FILE for a template that does not run. */
+export const openChat = (path: string, options: TokenizerOptions = {}): Promise<Chat> =>
+  withSource(path, async (source) => {
+    const tokenizer = await tokenizerOf(source, options);
+    return isLlama2c(path) ? plainChat(tokenizer) : ggufChat((source as GgufFile).metadata, tokenizer);
+  });
 
 /** The transformer alone, without a tokenizer, which takes some memory itself. @throws as openModel. */
 export const openTransformer = (

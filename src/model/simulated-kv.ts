@@ -8,7 +8,7 @@ import { fromF16, toF16 } from "../core/float.js";
 import { Turns } from "../core/rope.js";
 import { DenseKv } from "./dense-kv.js";
 import type { Engine } from "./engine.js";
-import type { KvShape, KvStore } from "./kv-store.js";
+import type { KvShape, MeasuredKv } from "./kv-store.js";
 
 /** Replaces rows (tokens, dim), consecutive tokens of one head, by what comes back from the codec. */
 export type RoundTrip = (rows: Float32Array, dim: number) => void;
@@ -23,7 +23,7 @@ export interface SimulatedOptions {
   readonly blockTokens: number;
 }
 
-export class SimulatedKv implements KvStore {
+export class SimulatedKv implements MeasuredKv {
   readonly #inner: DenseKv;
   readonly #shape: KvShape;
   readonly #options: SimulatedOptions;
@@ -68,6 +68,14 @@ export class SimulatedKv implements KvStore {
 
   attend(layer: number, queries: Float32Array, tokens: number, out: Float32Array): void {
     this.#inner.attend(layer, queries, tokens, out);
+  }
+
+  scores(layer: number, kvHead: number, query: Float32Array, out: Float32Array): void {
+    this.#inner.scores(layer, kvHead, query, out);
+  }
+
+  truncate(length: number): void {
+    this.#inner.truncate(length);
   }
 
   /** centredLayer: where keys are centred, their layer. */

@@ -3,6 +3,7 @@
  * divergence of the softmax, cosine of the output, bias of inner products. Definitions are in QUALITY_DEFINITIONS and
  * travel with the JSON; everything is computed from decoded vectors.
  */
+import { centredLogitError, cosine, logSoftmax } from "../core/attention-error.js";
 import { type Codec, createCodec } from "../formats/codec.js";
 import type { Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
@@ -97,7 +98,7 @@ interface UncodedQuery {
   readonly query: Float32Array;
   /** Over the tokens that it sees: logits, log-softmax; and the attention output (dim,). */
   readonly logits: Float64Array;
-  readonly logSoftmax: Float64Array;
+  readonly logWeights: Float64Array;
   readonly output: Float64Array;
 }
 
@@ -117,7 +118,7 @@ function prepareHead(recording: Recording, layer: RecordedLayer, g: number): Hea
       const query = layer.query.subarray(at, at + dim);
       const logits = logitsOf(query, key, tokens - queries + t + 1);
       const normalised = logSoftmax(logits);
-      uncoded.push({ query, logits, logSoftmax: normalised, output: average(normalised, value, dim) });
+      uncoded.push({ query, logits, logWeights: normalised, output: average(normalised, value, dim) });
       let offset = 0;
       for (let j = 0; j < dim; j++) offset += query[j]! * mean[j]!;
       for (let i = 0; i < logits.length; i++) {
@@ -196,50 +197,18 @@ function slope({ mean, pull, square }: Head, key: Float32Array, dim: number): nu
 function addAttention(
   tally: Tally,
   { dim }: Recording,
-  { query, logits, logSoftmax: exact, output }: UncodedQuery,
+  { query, logits, logWeights: exact, output }: UncodedQuery,
   key: Float32Array,
   value: Float32Array,
 ): void {
   const codedLogits = logitsOf(query, key, logits.length);
-  addLogitError(tally, logits, codedLogits);
+  const { error, energy } = centredLogitError(logits, codedLogits);
+  tally.logitError += error;
+  tally.logitEnergy += energy;
   const coded = logSoftmax(codedLogits);
   for (let i = 0; i < exact.length; i++) tally.kl += Math.exp(exact[i]!) * (exact[i]! - coded[i]!);
   tally.cosine += cosine(output, average(coded, value, dim));
   tally.queries++;
-}
-
-function addLogitError(tally: Tally, exact: Float64Array, coded: Float64Array): void {
-  const n = exact.length;
-  let meanError = 0;
-  let meanLogit = 0;
-  for (let i = 0; i < n; i++) {
-    meanError += (coded[i]! - exact[i]!) / n;
-    meanLogit += exact[i]! / n;
-  }
-  for (let i = 0; i < n; i++) {
-    tally.logitError += (coded[i]! - exact[i]! - meanError) ** 2;
-    tally.logitEnergy += (exact[i]! - meanLogit) ** 2;
-  }
-}
-
-function logSoftmax(logits: Float64Array): Float64Array {
-  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  let sum = 0;
-  for (const l of logits) sum += Math.exp(l - largest);
-  const normaliser = largest + Math.log(sum);
-  return logits.map((l) => l - normaliser);
-}
-
-function cosine(a: Float64Array, b: Float64Array): number {
-  let ab = 0;
-  let aa = 0;
-  let bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    ab += a[i]! * b[i]!;
-    aa += a[i]! * a[i]!;
-    bb += b[i]! * b[i]!;
-  }
-  return ab / Math.sqrt(aa * bb);
 }
 
 function meanAndError(values: readonly number[]): { bias: number; biasSe: number } {

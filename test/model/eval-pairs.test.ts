@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CacheKv } from "../../src/model/cache-kv.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
-import { evaluatePairs, gateOf } from "../../src/model/eval-pairs.js";
+import { evaluatePairs } from "../../src/model/eval-pairs.js";
 import { kvPair } from "../../src/model/kv-pair.js";
+import { gateOf } from "../../src/model/measures/gates.js";
+import { openKv } from "../../src/model/open-kv.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import { evaluate, summarise } from "../../src/model/perplexity.js";
 import { decodedKv } from "./decoded-kv.js";
@@ -47,10 +49,6 @@ test("attention on packed bytes gives the logits of encode, decode, attend", asy
   }
 });
 
-test("gates: PASS to 0.5 of perplexity lost, FAIL above 1", () => {
-  expect([-1, 0.5, 0.51, 1, 1.01].map(gateOf)).toEqual(["PASS", "PASS", "BORDERLINE", "BORDERLINE", "FAIL"]);
-});
-
 test("pairs by name, with their bytes; a stopped evaluation goes on to the same figures", async () => {
   const plan = { tokens, context: 100, chunks: 3 };
   const request = { plan, kv: ["q8_0", "turbo4/turbo3"], baseline: "f16", seed: SEED, about: ["novels3M"] };
@@ -85,4 +83,33 @@ test("pairs by name, with their bytes; a stopped evaluation goes on to the same 
   await expect(evaluatePairs(model.transformer, { ...request, checkpoint, seed: 6 })).rejects.toMatchObject({
     code: "BAD_FILE",
   });
+});
+
+test("blocks follow one another: a pair's perplexity is that of the model without blocks", async () => {
+  const plan = { tokens, context: 128, chunks: 2 };
+  const state = await evaluate(model.transformer, dense(), [], plan);
+  const { ppl } = summarise(state.baseline, state.baseline);
+  const kv = ["f32", "f32+mean"]; // blocks of 48: the second and third follow
+  const { results } = await evaluatePairs(model.transformer, {
+    plan,
+    kv,
+    baseline: "f32",
+    seed: 0,
+    about: [],
+  });
+  for (const result of results) expect(Math.abs(result.ppl / ppl - 1), result.kv).toBeLessThan(1e-5);
+});
+
+test("every kind of opened cache counts its tokens", () => {
+  const { kvShape, engine, blockTokens } = model.transformer;
+  for (const name of ["f16", "turbo4", "turbo4+mean", "turbo4+sinks4", "simulated/q4_0-wht"]) {
+    const kv = openKv(kvShape, kvPair(name), { capacity: 64, seed: 0, engine, blockTokens });
+    model.transformer.forward([1, 2, 3], kv);
+    expect(kv.length, name).toBe(3);
+    model.transformer.forward([4, 5], kv);
+    expect(kv.length, name).toBe(5);
+    kv.reset();
+    expect(kv.length, name).toBe(0);
+    kv.dispose();
+  }
 });

@@ -38,6 +38,8 @@ test("what is stored is the key less the mean of the first 128 tokens, and the m
     length: 0,
     append: (_: number, keys: Float32Array) => void stored.push([...keys.slice(0, 4)]),
     attend: () => {},
+    scores: () => {},
+    truncate: () => {},
     reset: () => {},
   };
   const kv = new MeanKv(inner, { layers: 2, heads: 1, kvHeads: 1, headDim: 2 });

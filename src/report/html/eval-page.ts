@@ -1,5 +1,6 @@
 /** The page of `eval`: what each compressed cache costs the model on the text, with standard errors and gates. */
-import type { EvalResult, Gate } from "../../model/eval-pairs.js";
+import type { EvalResult } from "../../model/eval-pairs.js";
+import type { Gate } from "../../model/measures/gates.js";
 import { figure } from "./figure.js";
 import { type Html, html } from "./html.js";
 import { page } from "./page.js";
