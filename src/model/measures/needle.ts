@@ -10,7 +10,7 @@ import type { Tokenizer } from "../tokenizer.js";
 import type { Transformer } from "../transformer.js";
 
 /** Where needles lie: shares of the haystack. */
-export const DEPTHS = [0, 0.25, 0.5, 0.75, 1] as const;
+const DEPTHS = [0, 0.25, 0.5, 0.75, 1] as const;
 
 /** Things, and the words that say which: five a round, all different. */
 const SUBJECTS = [
