@@ -9,10 +9,7 @@ import type { MeasuredKv } from "../kv-store.js";
 import type { Tokenizer } from "../tokenizer.js";
 import type { Transformer } from "../transformer.js";
 
-/** Where needles lie: shares of the haystack. */
-const DEPTHS = [0, 0.25, 0.5, 0.75, 1] as const;
-
-/** Things, and the words that say which: five a round, all different. */
+/** Things, and the words that say which: five a round, all different; they lie at 0, 25, 50, 75, 100 % of the depth. */
 const SUBJECTS = [
   "the harbour master",
   "the old sailor",
