@@ -3,12 +3,14 @@ import type { Kernels } from "../kernels/kernels.js";
 import type { KeyReader, Precision, ValueReader } from "./readers.js";
 import { RowReaders } from "./row-readers.js";
 import type { SideCodec } from "./side-codec.js";
+import { RowStore } from "./vector-store.js";
 
 /** Rows of f32, read where they are. */
 export class FloatSide implements SideCodec {
   readonly stride: number;
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
+  readonly store: RowStore;
   readonly #rows: RowReaders;
 
   constructor(
@@ -21,6 +23,7 @@ export class FloatSide implements SideCodec {
     this.stride = stride;
     this.preparedFloats = dim;
     this.accumulatorFloats = dim;
+    this.store = new RowStore(kernels.arena, stride);
     this.#rows = new RowReaders(kernels, this, stageFrom);
   }
 

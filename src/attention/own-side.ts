@@ -3,12 +3,13 @@ import { type Sketch, sharedSketch } from "../core/qjl.js";
 import { type OwnShape, ownQuantizer } from "../formats/own-quantizer.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { createPlan, type Plan, vectorLayout } from "../kernels/plan.js";
-import { tiles } from "../kernels/tile.js";
+import { TILE_TOKENS, tiles } from "../kernels/tile.js";
 import type { KeyReader, Precision, ValueReader } from "./readers.js";
 import { RowReaders } from "./row-readers.js";
 import type { SideCodec, SideOptions } from "./side-codec.js";
 import { MOST_TILED_DIM } from "./tile-format.js";
 import { TileReaders } from "./tile-readers.js";
+import { RowStore, TileStore, type VectorStore } from "./vector-store.js";
 
 /** Vectors are read in the rotated basis; those with a sketch are never decoded for it. */
 export class OwnSide implements SideCodec {
@@ -17,6 +18,7 @@ export class OwnSide implements SideCodec {
   readonly stride: number;
   readonly preparedFloats: number;
   readonly accumulatorFloats: number;
+  readonly store: VectorStore;
   readonly readers: SideCodec["readers"];
   readonly #kernels: Kernels;
   readonly #sketch: Sketch | undefined;
@@ -27,7 +29,7 @@ export class OwnSide implements SideCodec {
   readonly #row: number;
 
   constructor(shape: OwnShape, kernels: Kernels, options: SideOptions) {
-    const { dim, seed } = options;
+    const { dim, seed, side, pageTokens } = options;
     const { bits, trellis } = shape;
     this.format = shape.name;
     this.#kernels = kernels;
@@ -39,12 +41,13 @@ export class OwnSide implements SideCodec {
     this.stride = vectorLayout(dim, bits, rows).stride;
     this.preparedFloats = dim + rows;
     this.accumulatorFloats = dim + rows;
-    this.#rows = new RowReaders(kernels, this, shape.sketch ? Number.POSITIVE_INFINITY : 2);
+    const tileable = !trellis && dim <= MOST_TILED_DIM && tiles(dim, bits, rows);
+    const tiled = tileable && pageTokens % TILE_TOKENS === 0;
     const { stride } = this;
-    this.#tiles =
-      !trellis && dim <= MOST_TILED_DIM && tiles(dim, bits, rows)
-        ? new TileReaders({ kernels, plan: this.#plan.pointer, dim, bits, sketchRows: rows, stride }, this)
-        : undefined;
+    const format = { kernels, plan: this.#plan.pointer, dim, bits, sketchRows: rows, stride, tiled };
+    this.store = tiled ? new TileStore(format, side) : new RowStore(kernels.arena, stride);
+    this.#rows = new RowReaders(kernels, this, shape.sketch ? Number.POSITIVE_INFINITY : 2);
+    this.#tiles = tileable ? new TileReaders(format, this) : undefined;
     this.readers = [...this.#rows.all, ...(this.#tiles?.all ?? [])];
   }
 
@@ -104,6 +107,7 @@ export class OwnSide implements SideCodec {
     return precision === "exact" || !this.#tiles ? this.#rows.values(group) : this.#tiles.values;
   }
   release(): void {
+    this.store.release();
     this.#kernels.arena.release(this.#row);
     this.#plan.release();
   }

@@ -1,26 +1,27 @@
 /** Keys read exactly: dot products in f32 and in lane order with rows as they lie, or decoded once for all heads. */
 import type { Kernels } from "../kernels/kernels.js";
 import { type KeyReader, type ReaderNeeds, type Space, TILE } from "./readers.js";
+import { RowRuns } from "./row-runs.js";
 import type { SideCodec } from "./side-codec.js";
-import { RunList } from "./token-runs.js";
 
 export class RowKeys implements KeyReader {
   readonly needs: ReaderNeeds;
   readonly #kernels: Kernels;
   readonly #codec: SideCodec;
   readonly #staged: boolean;
-  readonly #runs = new RunList();
+  readonly #runs: RowRuns;
   #space!: Space;
 
   constructor(kernels: Kernels, codec: SideCodec, staged: boolean) {
-    const { preparedFloats, dim } = codec;
+    const { preparedFloats } = codec;
     this.#kernels = kernels;
     this.#codec = codec;
     this.#staged = staged;
+    this.#runs = new RowRuns(codec, staged);
     this.needs = {
       preparedFloats: Math.ceil(preparedFloats / 4) * 4,
       sumFloats: 0,
-      tileBytes: staged ? 4 * TILE * dim : 0,
+      tileBytes: this.#runs.tileBytes,
       workBytes: 0,
     };
   }
@@ -34,13 +35,7 @@ export class RowKeys implements KeyReader {
   }
 
   put(pointer: number, at: number, count: number): void {
-    if (!this.#staged) {
-      this.#runs.add(at, count, pointer);
-      return;
-    }
-    const staged = this.#space.keys + 4 * at * this.#codec.dim;
-    this.#codec.stage(pointer, count, staged);
-    this.#runs.add(at, count, staged);
+    this.#runs.put(pointer, at, count, this.#space.keys);
   }
 
   prepare(row: number, query: number): void {

@@ -1,29 +1,27 @@
 /** Values read exactly: added in f32, position after position, from rows as they lie or decoded once for all heads. */
 import type { Kernels } from "../kernels/kernels.js";
 import { type ReaderNeeds, type Space, TILE, type ValueReader } from "./readers.js";
+import { RowRuns } from "./row-runs.js";
 import type { SideCodec } from "./side-codec.js";
-import { RunList } from "./token-runs.js";
 
 export class RowValues implements ValueReader {
   readonly needs: ReaderNeeds;
   readonly #kernels: Kernels;
   readonly #codec: SideCodec;
   readonly #staged: boolean;
-  /** Bytes from one value to the next. */
-  readonly #stride: number;
-  readonly #runs = new RunList();
+  readonly #runs: RowRuns;
   #space!: Space;
 
   constructor(kernels: Kernels, codec: SideCodec, staged: boolean) {
-    const { accumulatorFloats: sumFloats, dim, stride } = codec;
+    const { accumulatorFloats: sumFloats } = codec;
     this.#kernels = kernels;
     this.#codec = codec;
     this.#staged = staged;
-    this.#stride = staged ? 4 * dim : stride;
+    this.#runs = new RowRuns(codec, staged);
     this.needs = {
       preparedFloats: 0,
       sumFloats: Math.ceil(sumFloats / 4) * 4,
-      tileBytes: staged ? 4 * TILE * dim : 0,
+      tileBytes: this.#runs.tileBytes,
       workBytes: 0,
     };
   }
@@ -37,13 +35,7 @@ export class RowValues implements ValueReader {
   }
 
   put(pointer: number, at: number, count: number): void {
-    if (!this.#staged) {
-      this.#runs.add(at, count, pointer);
-      return;
-    }
-    const staged = this.#space.values + at * this.#stride;
-    this.#codec.stage(pointer, count, staged);
-    this.#runs.add(at, count, staged);
+    this.#runs.put(pointer, at, count, this.#space.values);
   }
 
   accumulate(
@@ -78,7 +70,7 @@ export class RowValues implements ValueReader {
       }
       const first = i;
       while (i < count && !(f32[w + i]! < sparse)) i++;
-      this.#addRun(weights + 4 * first, values + first * this.#stride, i - first, sums);
+      this.#addRun(weights + 4 * first, values + first * this.#runs.stride, i - first, sums);
     }
   }
 

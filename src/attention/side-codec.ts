@@ -8,12 +8,15 @@ import type { Seed } from "../core/random.js";
 import type { ScaleRule } from "../core/scale.js";
 import type { Side } from "../formats/format.js";
 import type { KeyReader, Precision, ReaderNeeds, ValueReader } from "./readers.js";
+import type { VectorStore } from "./vector-store.js";
 
 export interface SideOptions {
   readonly dim: number;
   readonly side: Side;
   readonly seed: Seed;
   readonly scale?: ScaleRule;
+  /** Tokens of a page; a multiple of 16 lets formats that have tiles keep them there. */
+  readonly pageTokens: number;
 }
 
 /** Rows of packed vectors, and what is exact about them. */
@@ -46,6 +49,8 @@ export interface SideCodec {
   /** acc → its first dim values in the original basis, before the division by Σ weight. */
   finish(acc: number): void;
 
+  /** How vectors lie in a page, where readers are handed them. */
+  readonly store: VectorStore;
   /** How keys are read at a precision for `group` query heads per head of keys; a format without a choice: exactly. */
   keys(precision: Precision, group: number): KeyReader;
   /** The same of values. */

@@ -21,13 +21,16 @@ export interface TileFormat {
   readonly sketchRows: number;
   /** Bytes of a vector. */
   readonly stride: number;
+  /** Pages have tiles; otherwise a reader makes them from rows when it is handed some. */
+  readonly tiled: boolean;
 }
 
-/** rows: (count, stride) → tokens from `at` on of tiles that lie one behind the other. */
+/** rows: count vectors, `step` bytes apart → tokens from `at` on of tiles that lie one behind the other. */
 export function putInTiles(
   { kernels, plan, stride }: TileFormat,
   side: "key" | "value",
   rows: number,
+  step: number,
   at: number,
   count: number,
   tiles: number,
@@ -35,9 +38,35 @@ export function putInTiles(
   for (let i = 0; i < count; ) {
     const first = (at + i) % TILE_TOKENS;
     const n = Math.min(TILE_TOKENS - first, count - i);
-    const tile = tiles + Math.floor((at + i) / TILE_TOKENS) * TILE_TOKENS * stride;
-    if (side === "key") kernels.tileKeys(plan, rows + i * stride, stride, first, n, tile);
-    else kernels.tileValues(plan, rows + i * stride, stride, first, n, tile);
+    const tile = tiles + (at + i - first) * stride;
+    if (side === "key") kernels.tileKeys(plan, rows + i * step, step, first, n, tile);
+    else kernels.tileValues(plan, rows + i * step, step, first, n, tile);
     i += n;
   }
+}
+
+/** The tiles of a run of tokens become those of the list: tiles in place, or made at `tiles`. */
+export function listTiles(
+  format: TileFormat,
+  side: "key" | "value",
+  pointer: number,
+  at: number,
+  count: number,
+  tiles: number,
+  list: number,
+): void {
+  const { kernels, stride, tiled } = format;
+  if (!tiled) {
+    putInTiles(format, side, pointer, stride, at, count, tiles);
+    return;
+  }
+  const { u32 } = kernels.arena;
+  for (let i = 0; i < count; i += TILE_TOKENS)
+    u32[(list >>> 2) + (at + i) / TILE_TOKENS] = pointer + i * stride;
+}
+
+/** The list of the tiles at `tiles`. */
+export function listOwnTiles({ kernels, stride }: TileFormat, tiles: number, list: number): void {
+  const { u32 } = kernels.arena;
+  for (let i = 0; i < TILES; i++) u32[(list >>> 2) + i] = tiles + i * TILE_TOKENS * stride;
 }

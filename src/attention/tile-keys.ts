@@ -6,7 +6,7 @@ import { codesPerTable, tableBytes } from "../kernels/tables.js";
 import { TILE_TOKENS } from "../kernels/tile.js";
 import { type KeyReader, type Precision, type ReaderNeeds, ROWS, type Space, TILE } from "./readers.js";
 import type { SideCodec } from "./side-codec.js";
-import { putInTiles, TILES, type TileFormat } from "./tile-format.js";
+import { listOwnTiles, listTiles, TILES, type TileFormat } from "./tile-format.js";
 
 /** Query heads per head of keys from which on keys are decoded once for all of them. */
 const INTEGERS_FROM = 4;
@@ -48,9 +48,7 @@ export class TileKeys implements KeyReader {
 
   open(space: Space): void {
     this.#space = space;
-    const { u32 } = this.#format.kernels.arena;
-    const tileBytes = TILE_TOKENS * this.#format.stride;
-    for (let i = 0; i < TILES; i++) u32[(space.keyList >>> 2) + i] = space.keys + i * tileBytes;
+    listOwnTiles(this.#format, space.keys, space.keyList);
   }
 
   begin(): void {
@@ -58,7 +56,8 @@ export class TileKeys implements KeyReader {
   }
 
   put(pointer: number, at: number, count: number): void {
-    putInTiles(this.#format, "key", pointer, at, count, this.#space.keys);
+    const { keys, keyList } = this.#space;
+    listTiles(this.#format, "key", pointer, at, count, keys, keyList);
     this.#count = Math.ceil((at + count) / TILE_TOKENS);
   }
 

@@ -2,7 +2,7 @@
 import { sumFloats } from "../kernels/integers.js";
 import { TILE_TOKENS } from "../kernels/tile.js";
 import { type ReaderNeeds, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
-import { putInTiles, TILES, type TileFormat } from "./tile-format.js";
+import { listOwnTiles, listTiles, TILES, type TileFormat } from "./tile-format.js";
 
 /** Tiles that share one scale of weights. */
 const BLOCK_TILES = 4;
@@ -26,9 +26,7 @@ export class TileValues implements ValueReader {
 
   open(space: Space): void {
     this.#space = space;
-    const { u32 } = this.#format.kernels.arena;
-    const tileBytes = TILE_TOKENS * this.#format.stride;
-    for (let i = 0; i < TILES; i++) u32[(space.valueList >>> 2) + i] = space.values + i * tileBytes;
+    listOwnTiles(this.#format, space.values, space.valueList);
   }
 
   begin(): void {
@@ -36,7 +34,8 @@ export class TileValues implements ValueReader {
   }
 
   put(pointer: number, at: number, count: number): void {
-    putInTiles(this.#format, "value", pointer, at, count, this.#space.values);
+    const { values, valueList } = this.#space;
+    listTiles(this.#format, "value", pointer, at, count, values, valueList);
     this.#count = Math.ceil((at + count) / TILE_TOKENS);
   }
 

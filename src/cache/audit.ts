@@ -5,7 +5,7 @@ import type { CacheParts } from "./parts.js";
 import { mostFilled } from "./sequences.js";
 
 /** @throws Error naming the first invariant that does not hold. */
-export function auditCache({ config, layout, tables, prefixes, kernels, sinks }: CacheParts): void {
+export function auditCache({ config, vectors, tables, prefixes, kernels, sinks }: CacheParts): void {
   const { pages, sequences, written } = tables;
   const { layers, kvHeads, pageTokens } = config;
   const holds = (condition: boolean, what: () => string): void => {
@@ -92,9 +92,9 @@ export function auditCache({ config, layout, tables, prefixes, kernels, sinks }:
     for (let layer = 0; layer < layers; layer++) {
       const from = written[page * layers + layer]!;
       for (const side of ["key", "value"] as const) {
-        const { offset, stride, headBytes } = layout.region(layer, side);
+        const { stride, headBytes } = vectors.layout.region(layer, side);
         for (let head = 0; head < kvHeads; head++) {
-          const base = pages.pointer(page) + offset + head * headBytes;
+          const base = vectors.rows(pages.pointer(page), layer, side, head, 0, pageTokens);
           const tail = u8.subarray(base + from * stride, base + headBytes);
           holds(
             tail.every((byte) => byte === 0),

@@ -285,6 +285,7 @@ export class KvCache implements Iterable<SequenceHandle> {
   dispose(): void {
     this.#parts.tables.pages.dispose();
     this.#parts.sinks.dispose();
+    this.#parts.vectors.release();
     this.#parts.encoder.release();
     this.#attention.release();
     for (const codec of this.#parts.codecs.distinct) codec.release();

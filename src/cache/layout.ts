@@ -3,7 +3,8 @@
  *
  *   layer 0 key: head 0 (pageTokens vectors) | head 1 | …   layer 0 value: …   layer 1 key: …
  *
- * so that the vectors of one head are contiguous, which is what the kernels read. Each (layer, side) begins at a
+ * so that the vectors of one head are contiguous, in rows or in tiles of as many bytes (attention/vector-store.ts), which is
+ * what the kernels read. Each (layer, side) begins at a
  * multiple of 16 bytes; that padding is part of the page's size and is counted.
  */
 import type { Side } from "../formats/format.js";

@@ -8,8 +8,9 @@
  */
 import type { Arena } from "../kernels/arena.js";
 import { CacheError } from "./cache-error.js";
-import type { Geometry, PageLayout } from "./layout.js";
+import type { Geometry } from "./layout.js";
 import { RELEASED } from "./page-table.js";
+import type { PageVectors } from "./page-vectors.js";
 import { Pages } from "./pages.js";
 import { leastFilled, mostFilled, type Sequence, Sequences } from "./sequences.js";
 import type { SinkBlocks } from "./sinks.js";
@@ -20,27 +21,29 @@ export interface Evictable {
   evictOne(): void;
 }
 
-const SIDES = ["key", "value"] as const;
-
 export class PageTables {
   readonly pages: Pages;
   readonly sequences: Sequences;
   /** (pages, layers): tokens of a page that a layer has ever written. */
   readonly written: Uint32Array;
   forks = 0;
-  readonly #arena: Arena;
   readonly #geometry: Geometry;
-  readonly #layout: PageLayout;
+  readonly #vectors: PageVectors;
   readonly #evictable: Evictable;
   readonly #sinks: SinkBlocks;
 
-  constructor(arena: Arena, geometry: Geometry, layout: PageLayout, evictable: Evictable, sinks: SinkBlocks) {
+  constructor(
+    arena: Arena,
+    geometry: Geometry,
+    vectors: PageVectors,
+    evictable: Evictable,
+    sinks: SinkBlocks,
+  ) {
     this.#sinks = sinks;
-    this.#arena = arena;
     this.#geometry = geometry;
-    this.#layout = layout;
+    this.#vectors = vectors;
     this.#evictable = evictable;
-    this.pages = new Pages(arena, geometry.pages, layout.pageBytes);
+    this.pages = new Pages(arena, geometry.pages, vectors.layout.pageBytes);
     this.sequences = new Sequences(this.pages, geometry.layers);
     this.written = new Uint32Array(geometry.pages * geometry.layers);
   }
@@ -120,24 +123,16 @@ export class PageTables {
   }
 
   #copyPage(sequence: Sequence, index: number): void {
-    const { layers, kvHeads, pageTokens } = this.#geometry;
+    const { layers, pageTokens } = this.#geometry;
     const from = sequence.table.get(index);
     const to = this.#blank();
-    const { u8 } = this.#arena;
     const held = (layer: number): number =>
       Math.min(pageTokens, Math.max(0, sequence.fill[layer]! - index * pageTokens));
     this.#sinks.copy(from, to, held);
     for (let layer = 0; layer < layers; layer++) {
       const tokens = held(layer);
       this.written[to * layers + layer] = tokens;
-      for (const side of SIDES) {
-        const { offset, stride, headBytes } = this.#layout.region(layer, side);
-        for (let head = 0; head < kvHeads; head++) {
-          const at = offset + head * headBytes;
-          const source = this.pages.pointer(from) + at;
-          u8.copyWithin(this.pages.pointer(to) + at, source, source + tokens * stride);
-        }
-      }
+      this.#vectors.copy(this.pages.pointer(from), this.pages.pointer(to), layer, tokens);
     }
     sequence.table.replace(index, to);
     this.pages.counters.copies++;
@@ -145,18 +140,12 @@ export class PageTables {
 
   /** Wipes what a layer of a page holds from token `at` on, before tokens up to `end` are written there. */
   claim(page: number, layer: number, at: number, end: number): void {
-    const { layers, kvHeads } = this.#geometry;
+    const { layers } = this.#geometry;
     const slot = page * layers + layer;
     const stale = this.written[slot]!;
     if (stale > at) {
       this.#sinks.wipe(page, layer, at, stale);
-      for (const side of SIDES) {
-        const { offset, stride, headBytes } = this.#layout.region(layer, side);
-        for (let head = 0; head < kvHeads; head++) {
-          const base = this.pages.pointer(page) + offset + head * headBytes;
-          this.#arena.u8.fill(0, base + at * stride, base + stale * stride);
-        }
-      }
+      this.#vectors.wipe(this.pages.pointer(page), layer, at, stale);
     }
     this.written[slot] = end;
   }

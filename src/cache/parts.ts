@@ -8,12 +8,14 @@ import { KeyCenter } from "./key-center.js";
 import { PageLayout } from "./layout.js";
 import { type CacheConfig, checkOptions, type KvCacheOptions, openBackend } from "./options.js";
 import { PageTables } from "./page-tables.js";
+import { PageVectors } from "./page-vectors.js";
 import { PrefixIndex } from "./prefix.js";
 import { SinkBlocks } from "./sinks.js";
 
 export interface CacheParts {
   readonly config: CacheConfig;
   readonly layout: PageLayout;
+  readonly vectors: PageVectors;
   readonly tables: PageTables;
   readonly prefixes: PrefixIndex;
   readonly encoder: Encoder;
@@ -42,21 +44,22 @@ export function openParts(options: KvCacheOptions): CacheParts {
     );
   const prefixes = new PrefixIndex(config.pageTokens);
   const sinks = new SinkBlocks(kernels.arena, config, config.sinks);
-  const tables = new PageTables(kernels.arena, config, layout, prefixes, sinks);
+  const vectors = new PageVectors(kernels.arena, config, layout, (layer, side) => codecs[side][layer]!.store);
+  const tables = new PageTables(kernels.arena, config, vectors, prefixes, sinks);
   prefixes.bind(tables.pages);
   const encoder = new Encoder(kernels, config.headDim, config.nonFinite);
   const center = config.center && new KeyCenter(config.center, config.kvHeads, config.headDim);
-  return { config, layout, tables, prefixes, encoder, kernels, codecs, sinks, center };
+  return { config, layout, vectors, tables, prefixes, encoder, kernels, codecs, sinks, center };
 }
 
 function openCodecs(config: CacheConfig, kernels: Kernels): LayerCodecs {
-  const { headDim: dim, seed, keyScale, valueScale } = config;
+  const { headDim: dim, seed, keyScale, valueScale, pageTokens } = config;
   const opened = new Map<string, SideCodec>();
   const open = (format: string, side: Side): SideCodec => {
     const scale = side === "key" ? keyScale : valueScale;
     let codec = opened.get(`${side} ${format}`);
     if (!codec) {
-      codec = openSide(format, kernels, { dim, seed, side, ...(scale ? { scale } : {}) });
+      codec = openSide(format, kernels, { dim, seed, side, pageTokens, ...(scale ? { scale } : {}) });
       opened.set(`${side} ${format}`, codec);
     }
     return codec;

@@ -5,7 +5,7 @@ import type { Sequence } from "./sequences.js";
 
 /** out ← tokens from … to of one side: (to − from, kvHeads, headDim). They are there. */
 export function readTokens(
-  { tables, layout, config, encoder, kernels, codecs, sinks, center }: CacheParts,
+  { tables, vectors, config, encoder, kernels, codecs, sinks, center }: CacheParts,
   sequence: Sequence,
   layer: number,
   side: Side,
@@ -15,7 +15,6 @@ export function readTokens(
 ): void {
   const { kvHeads, headDim: dim, pageTokens } = config;
   const codec = codecs[side][layer]!;
-  const { offset, stride, headBytes } = layout.region(layer, side);
   const { pointer: space, rows } = encoder.space;
   for (let position = from; position < to; ) {
     const at = position % pageTokens;
@@ -24,9 +23,8 @@ export function readTokens(
     const count = Math.min(end - position, pageTokens - at, rows);
     const page = sequence.table.get(Math.floor(position / pageTokens));
     for (let head = 0; head < kvHeads; head++) {
-      const bytes = tables.pages.pointer(page) + offset + head * headBytes + at * stride;
       if (inHalves) codec.decodeHalves(sinks.pointer(page, layer, side, head) + 2 * at * dim, count, space);
-      else codec.decode(bytes, count, space);
+      else codec.decode(vectors.rows(tables.pages.pointer(page), layer, side, head, at, count), count, space);
       const { f32 } = kernels.arena;
       for (let t = 0; t < count; t++) {
         const target = ((position - from + t) * kvHeads + head) * dim;

@@ -9,7 +9,7 @@ import { equal, type SavedCache } from "./snapshot-fields.js";
 
 /** parts: those of a new cache with the saved configuration. @throws CacheError CORRUPT_SNAPSHOT. */
 export function restoreInto(parts: CacheParts, saved: SavedCache): void {
-  const { tables, prefixes, kernels, config, encoder, sinks } = parts;
+  const { tables, prefixes, vectors, config, encoder, sinks } = parts;
   const references = new Uint32Array(config.pages);
   for (const { table } of saved.sequences)
     for (const page of table) if (page !== RELEASED) references[page]!++;
@@ -18,7 +18,7 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
     throw new CacheError("CORRUPT_SNAPSHOT", "snapshot: a page that nothing refers to");
   tables.pages.restore(references, saved.freePages);
   for (const { index, fill, bytes, halves } of saved.pages) {
-    kernels.arena.u8.set(bytes, tables.pages.pointer(index));
+    if (bytes.length > 0) vectors.restore(tables.pages.pointer(index), bytes);
     if (halves.length > 0) sinks.open(index);
     if (halves.length > 0) sinks.bytes(index).set(halves);
     tables.written.set(fill, index * config.layers);
@@ -46,7 +46,7 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
 
 /** @throws CacheError INVALID_ARGUMENT for a snapshot that does not fit, OUT_OF_PAGES. */
 export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHandle {
-  const { tables, kernels, config, sinks } = parts;
+  const { tables, vectors, config, sinks } = parts;
   const [source] = saved.sequences;
   if (!source || saved.sequences.length !== 1)
     throw new CacheError(
@@ -80,7 +80,7 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
     if (page === RELEASED) return;
     const to = taken[index]!;
     const { bytes, fill, halves } = pages.get(page)!;
-    kernels.arena.u8.set(bytes, tables.pages.pointer(to));
+    if (bytes.length > 0) vectors.restore(tables.pages.pointer(to), bytes);
     if (halves.length > 0) sinks.open(to);
     if (halves.length > 0) sinks.bytes(to).set(halves);
     tables.written.set(fill, to * config.layers);

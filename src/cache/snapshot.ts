@@ -143,21 +143,14 @@ function savedCenter(center: CacheConfig["center"]): [Uint8Array, string] {
 const tokensOn = (fill: number, index: number, pageTokens: number): number =>
   Math.min(pageTokens, Math.max(0, fill - index * pageTokens));
 
-/** A page's bytes with zeros where nobody can see tokens; nothing for a page without tokens. */
+/** A page's wire bytes with zeros where nobody can see tokens; nothing for a page without tokens. */
 function visibleBytes(
-  { config, layout, tables, kernels, sinks }: CacheParts,
+  { config, vectors, tables, sinks }: CacheParts,
   page: number,
   fill: readonly number[],
 ): Uint8Array {
   if (fill.every((tokens) => tokens === 0)) return new Uint8Array(0);
-  const bytes = kernels.arena.bytes(tables.pages.pointer(page), layout.pageBytes).slice();
-  fill.forEach((tokens, layer) => {
-    for (const side of ["key", "value"] as const) {
-      const { offset, stride, headBytes } = layout.region(layer, side);
-      for (let head = 0; head < config.kvHeads; head++)
-        bytes.fill(0, offset + head * headBytes + tokens * stride, offset + (head + 1) * headBytes);
-    }
-  });
+  const bytes = vectors.save(tables.pages.pointer(page), fill);
   if (!sinks.has(page)) return bytes;
   const both = new Uint8Array(bytes.length + sinks.blockBytes);
   both.set(bytes);

@@ -59,7 +59,7 @@ function writeHalves(
 
 /** Codes (tokens, kvHeads, stride) to their places. */
 function writeCodes(
-  { tables, layout, kernels, config }: CacheParts,
+  { tables, vectors, config }: CacheParts,
   sequence: Sequence,
   layer: number,
   tokens: number,
@@ -67,23 +67,16 @@ function writeCodes(
   values: number,
 ): void {
   const { pageTokens, kvHeads } = config;
-  const { u8 } = kernels.arena;
   const first = sequence.fill[layer]!;
   for (let t = 0; t < tokens; ) {
     const page = sequence.table.get(Math.floor((first + t) / pageTokens));
     const at = (first + t) % pageTokens;
     const count = Math.min(tokens - t, pageTokens - at);
     tables.claim(page, layer, at, at + count);
-    for (let side = 0; side < 2; side++) {
-      const { offset, stride, headBytes } = layout.region(layer, side === 0 ? "key" : "value");
-      const source = side === 0 ? keys : values;
-      const base = tables.pages.pointer(page) + offset;
-      for (let i = 0; i < count; i++) {
-        for (let head = 0; head < kvHeads; head++) {
-          const from = source + ((t + i) * kvHeads + head) * stride;
-          u8.copyWithin(base + head * headBytes + (at + i) * stride, from, from + stride);
-        }
-      }
+    for (const side of ["key", "value"] as const) {
+      const { stride } = vectors.layout.region(layer, side);
+      const rows = (side === "key" ? keys : values) + t * kvHeads * stride;
+      vectors.put(tables.pages.pointer(page), layer, side, rows, at, count);
     }
     t += count;
   }

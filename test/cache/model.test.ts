@@ -1,5 +1,6 @@
 /** Random commands on the cache and on plain arrays; mutants show that the comparison can fail. */
 import { afterEach, describe, expect, test } from "vitest";
+import { TileStore } from "../../src/attention/vector-store.js";
 import { KeyCenter } from "../../src/cache/key-center.js";
 import { PageTable, type TableNode } from "../../src/cache/page-table.js";
 import { PageTables } from "../../src/cache/page-tables.js";
@@ -7,7 +8,7 @@ import { Pages } from "../../src/cache/pages.js";
 import { SinkBlocks } from "../../src/cache/sinks.js";
 import { createReferenceKernels } from "../../src/kernels/reference.js";
 import { loadWasmSync } from "../../src/kernels/wasm.js";
-import { checkModel, EVERYTHING, ran } from "./model.js";
+import { checkModel, EVERYTHING, ran, TILES_IN_PAGES } from "./model.js";
 
 test("1,000 runs on WASM", () => {
   ran.clear();
@@ -38,6 +39,11 @@ test("1,000 runs on WASM", () => {
 test("1,000 runs with first tokens in halves and centred keys, on each backend", () => {
   checkModel(loadWasmSync(), 700, 4, EVERYTHING);
   checkModel(createReferenceKernels(), 300, 5, EVERYTHING);
+});
+test("250 runs with pages of tiles, on each backend", () => {
+  checkModel(loadWasmSync(), 200, 7, {}, TILES_IN_PAGES);
+  checkModel(loadWasmSync(), 30, 8, EVERYTHING, TILES_IN_PAGES);
+  checkModel(createReferenceKernels(), 20, 9, {}, TILES_IN_PAGES);
 });
 test("1,000 runs on the reference", () => checkModel(createReferenceKernels(), 1000, 2));
 
@@ -134,6 +140,31 @@ describe("mutants fail", () => {
   const failsWithEverything = (): void =>
     expect(() => checkModel(loadWasmSync(), 700, 6, EVERYTHING)).toThrow(/Property failed/);
 
+  const failsWithTiles = (): void =>
+    expect(() => checkModel(loadWasmSync(), 200, 7, {}, TILES_IN_PAGES)).toThrow(/Property failed/);
+
+  test("a copied tile with tokens beyond what the sequence has", () => {
+    mutate(
+      TileStore.prototype,
+      "copy",
+      (original) =>
+        function (this: TileStore, from, to, count) {
+          original.call(this, from, to, Math.ceil(count / 16) * 16);
+        },
+    );
+    failsWithTiles();
+  });
+  test("wiping a tile as if it had rows", () => {
+    mutate(
+      TileStore.prototype,
+      "wipe",
+      (original) =>
+        function (this: TileStore, base, at, end) {
+          original.call(this, base, at - (at % 16), end);
+        },
+    );
+    failsWithTiles();
+  });
   test("halves that do not go with a copied page", () => {
     mutate(SinkBlocks.prototype, "copy", () => () => {});
     failsWithEverything();

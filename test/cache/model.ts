@@ -7,8 +7,19 @@ import { CacheError, KvCache, type KvCacheOptions, type SequenceHandle } from ".
 import type { Kernels } from "../../src/kernels/kernels.js";
 import { bitsOf, normals } from "./vectors.js";
 
-export const PAGE_TOKENS = 3;
-const SHAPE = { layers: 2, kvHeads: 2, headDim: 32, pageTokens: PAGE_TOKENS, pages: 8 };
+/** Tokens of a page, and how many tokens each one of a command stands for: pages of 16 hold tiles. */
+export interface Grain {
+  readonly pageTokens: number;
+  readonly repeat: number;
+}
+export const ROWS_IN_PAGES: Grain = { pageTokens: 3, repeat: 1 };
+export const TILES_IN_PAGES: Grain = { pageTokens: 16, repeat: 5 };
+/** Of the run at hand. */
+let grain = ROWS_IN_PAGES;
+const SHAPE = { layers: 2, kvHeads: 2, headDim: 32, pages: 8 };
+const shape = () => ({ ...SHAPE, pageTokens: grain.pageTokens });
+const repeated = (ids: readonly number[]): number[] =>
+  ids.flatMap((id) => new Array<number>(grain.repeat).fill(id));
 const FORMATS = { key: ["turbo2", "turbo3"], value: ["turbo4", "f16"], seed: 5 };
 const ROW = SHAPE.kvHeads * SHAPE.headDim;
 const IDS = 12;
@@ -43,7 +54,7 @@ export class Real {
     extras: Extras,
   ) {
     this.rows = decodedRows(kernels, extras);
-    this.cache = new KvCache({ ...SHAPE, ...FORMATS, ...extras, backend: kernels });
+    this.cache = new KvCache({ ...shape(), ...FORMATS, ...extras, backend: kernels });
   }
 }
 
@@ -70,8 +81,8 @@ class DecodedRows {
     const name = `${layer} ${id} ${at} ${side}`;
     const known = this.#known.get(name);
     if (known) return known;
-    const pages = Math.floor(at / PAGE_TOKENS) + 1;
-    const cache = new KvCache({ ...SHAPE, ...FORMATS, ...this.extras, pages, backend: this.kernels });
+    const pages = Math.floor(at / grain.pageTokens) + 1;
+    const cache = new KvCache({ ...shape(), ...FORMATS, ...this.extras, pages, backend: this.kernels });
     const seq = cache.create();
     const { key, value } = ROWS[id + layer]!;
     for (let t = 0; t < at; t++) cache.append(seq, layer, value, key);
@@ -135,10 +146,10 @@ function compare(model: Model, { cache, rows }: Real): void {
     insist(cache.length(seq) === lengthOf(s), `length of ${seq}`);
     for (const [layer, ids] of s.layers.entries()) {
       insist(cache.layerLength(seq, layer) === ids.length, `length of layer ${layer} of ${seq}`);
-      for (let page = 0; page * PAGE_TOKENS < ids.length; page++) {
+      for (let page = 0; page * grain.pageTokens < ids.length; page++) {
         if (s.released.has(page)) continue;
-        const from = page * PAGE_TOKENS;
-        const to = Math.min(from + PAGE_TOKENS, ids.length);
+        const from = page * grain.pageTokens;
+        const to = Math.min(from + grain.pageTokens, ids.length);
         for (const side of ["key", "value"] as const) {
           const bits = bitsOf(cache.read(seq, layer, side, undefined, { from, to }));
           for (let t = from; t < to; t++) {
@@ -215,14 +226,15 @@ const create = fc.constant(
   ),
 );
 const append = fc.tuple(index, fc.oneof(ids, few)).map(
-  ([n, tokens]) =>
-    new Command(`append(${n}, [${tokens}])`, (m, real) => {
+  ([n, ids]) =>
+    new Command(`append(${n}, [${ids}])`, (m, real) => {
+      const tokens = repeated(ids);
       const [seq, s] = pick(m, n);
       const level = s.layers[0]!.length === s.layers[1]!.length;
       const needed = real.cache.pagesNeeded(seq, tokens.length);
       const before = real.cache.stats().counters.allocations;
       appendTo(m, real, n, 0, tokens);
-      follow(m, real, n, 99);
+      follow(m, real, n, 999);
       const took = real.cache.stats().counters.allocations - before;
       insist(
         !level || s.layers[0]!.length !== s.layers[1]!.length || took === needed || took === 0,
@@ -234,11 +246,13 @@ const appendLayer = fc
   .tuple(index, ids)
   .map(
     ([n, tokens]) =>
-      new Command(`appendLayer(${n}, [${tokens}])`, (m, real) => appendTo(m, real, n, 0, tokens)),
+      new Command(`appendLayer(${n}, [${tokens}])`, (m, real) => appendTo(m, real, n, 0, repeated(tokens))),
   );
 const followLayer = fc
   .tuple(index, fc.integer({ min: 1, max: 3 }))
-  .map(([n, most]) => new Command(`follow(${n}, ${most})`, (m, real) => follow(m, real, n, most)));
+  .map(
+    ([n, most]) => new Command(`follow(${n}, ${most})`, (m, real) => follow(m, real, n, grain.repeat * most)),
+  );
 const fork = index.map(
   (n) =>
     new Command(
@@ -254,10 +268,11 @@ const fork = index.map(
     ),
 );
 const truncate = fc.tuple(index, fc.nat({ max: 12 })).map(
-  ([n, length]) =>
-    new Command(`truncate(${n}, ${length})`, (m, { cache }) => {
+  ([n, ids]) =>
+    new Command(`truncate(${n}, ${ids})`, (m, { cache }) => {
       const [seq, s] = pick(m, n);
-      const gone = length % PAGE_TOKENS !== 0 && s.released.has(Math.floor(length / PAGE_TOKENS));
+      const length = Math.max(0, grain.repeat * ids - (grain.repeat > 1 ? ids % 3 : 0));
+      const gone = length % grain.pageTokens !== 0 && s.released.has(Math.floor(length / grain.pageTokens));
       if (length > lengthOf(s) || gone) {
         const before = cache.snapshot();
         let code: string | undefined;
@@ -271,7 +286,7 @@ const truncate = fc.tuple(index, fc.nat({ max: 12 })).map(
       }
       cache.truncate(seq, length);
       s.layers = s.layers.map((tokens) => tokens.slice(0, length));
-      for (const page of s.released) if (page * PAGE_TOKENS >= length) s.released.delete(page);
+      for (const page of s.released) if (page * grain.pageTokens >= length) s.released.delete(page);
     }),
 );
 const free = index.map(
@@ -283,9 +298,10 @@ const free = index.map(
     }),
 );
 const reserve = fc.tuple(index, fc.nat({ max: 7 })).map(
-  ([n, tokens]) =>
-    new Command(`reserve(${n}, ${tokens})`, (m, { cache }) => {
+  ([n, ids]) =>
+    new Command(`reserve(${n}, ${ids})`, (m, { cache }) => {
       const [seq] = pick(m, n);
+      const tokens = grain.repeat * ids;
       const needed = cache.pagesNeeded(seq, tokens);
       const before = cache.stats().counters.allocations;
       if (!attempt(cache, () => cache.reserve(seq, tokens))) return;
@@ -294,12 +310,13 @@ const reserve = fc.tuple(index, fc.nat({ max: 7 })).map(
     }),
 );
 const slide = fc.tuple(index, fc.integer({ min: 1, max: 5 }), fc.nat({ max: 4 })).map(
-  ([n, window, sinks]) =>
-    new Command(`slide(${n}, ${window}, ${sinks})`, (m, { cache }) => {
+  ([n, ids, sinks]) =>
+    new Command(`slide(${n}, ${ids}, ${sinks})`, (m, { cache }) => {
       const [seq, s] = pick(m, n);
-      const last = Math.floor(Math.max(0, lengthOf(s) - window) / PAGE_TOKENS);
+      const window = grain.repeat * ids;
+      const last = Math.floor(Math.max(0, lengthOf(s) - window) / grain.pageTokens);
       cache.slide(seq, window, sinks);
-      for (let page = Math.ceil(sinks / PAGE_TOKENS); page < last; page++) s.released.add(page);
+      for (let page = Math.ceil(sinks / grain.pageTokens); page < last; page++) s.released.add(page);
     }),
 );
 const prefixKey = (tokens: readonly number[]): string => tokens.join();
@@ -309,10 +326,11 @@ const storePrefix = index.map(
       const [seq, s] = pick(m, n);
       const tokens = s.layers[0]!.slice(0, lengthOf(s));
       const kept = cache.storePrefix(seq, tokens);
-      let full = Math.floor(tokens.length / PAGE_TOKENS);
+      let full = Math.floor(tokens.length / grain.pageTokens);
       for (const page of s.released) full = Math.min(full, page);
-      insist(kept === full * PAGE_TOKENS, `storePrefix kept ${kept} of ${tokens.length}`);
-      for (let page = 1; page <= full; page++) m.stored.add(prefixKey(tokens.slice(0, page * PAGE_TOKENS)));
+      insist(kept === full * grain.pageTokens, `storePrefix kept ${kept} of ${tokens.length}`);
+      for (let page = 1; page <= full; page++)
+        m.stored.add(prefixKey(tokens.slice(0, page * grain.pageTokens)));
     }),
 );
 const matchPrefix = fc.tuple(index, few, fc.boolean()).map(
@@ -322,10 +340,14 @@ const matchPrefix = fc.tuple(index, few, fc.boolean()).map(
       (m, { cache }) => {
         // A prefix that was stored, if there is one, and then something else.
         const known = [...m.stored][n % Math.max(1, m.stored.size)];
-        const tokens = [...(known?.split(",").map(Number) ?? []), ...more];
+        const tokens = [...(known?.split(",").map(Number) ?? []), ...repeated(more)];
         let longest = 0;
         const most = leaveOne ? tokens.length - 1 : tokens.length;
-        for (let n = PAGE_TOKENS; n <= most && m.stored.has(prefixKey(tokens.slice(0, n))); n += PAGE_TOKENS)
+        for (
+          let n = grain.pageTokens;
+          n <= most && m.stored.has(prefixKey(tokens.slice(0, n)));
+          n += grain.pageTokens
+        )
           longest = n;
         const found = cache.matchPrefix(tokens, { leaveOne });
         const evicted = cache.stats().counters.evictions > 0;
@@ -414,7 +436,14 @@ export const EVERYTHING: Extras = {
 };
 
 /** Runs the model against the cache. @throws fast-check's report with the shortest commands that fail. */
-export function checkModel(kernels: Kernels, numRuns: number, seed: number, extras = PLAIN): void {
+export function checkModel(
+  kernels: Kernels,
+  numRuns: number,
+  seed: number,
+  extras = PLAIN,
+  of = ROWS_IN_PAGES,
+): void {
+  grain = of;
   fc.assert(
     fc.property(commands, (cmds) => {
       let real: Real | undefined;
