@@ -9,7 +9,7 @@ export interface Outcome {
   readonly format: string;
   readonly dim: number;
   readonly data: string;
-  readonly evidence: "packed" | "decoded";
+  readonly evidence: "packed" | "decoded" | "attention" | "trace";
   readonly due: string;
   readonly note: string;
   readonly got: string;
