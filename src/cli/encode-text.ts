@@ -1,9 +1,10 @@
 /**
  * A text as tokens, by a thread that ends afterwards: a tokenizer and what reading it leaves behind take as much
- * memory as a third of a small model's weights.
+ * memory as half of a small model's weights.
  */
 import { Worker } from "node:worker_threads";
 import { FormatError, type FormatErrorCode } from "../core/format-error.js";
+import type { ModelHeader } from "../model/model-source.js";
 
 export interface TextRequest {
   readonly model: string;
@@ -18,6 +19,8 @@ export interface EncodedText {
   readonly tokens: Int32Array;
   /** The beginning-of-text token, if the model wants it. */
   readonly bos: number | undefined;
+  /** What the model's file says of itself. */
+  readonly header: ModelHeader;
 }
 
 /** What the thread sends: an error as plain data, since classes do not survive the way. */

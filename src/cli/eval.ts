@@ -117,12 +117,12 @@ async function run(options: Options): Promise<void> {
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
   const writePage = await pageWriter(options.html);
   const { threads, tokenizer } = options;
-  const { tokens, bos } = await encodeText({
+  const { tokens, bos, header } = await encodeText({
     model: options.model,
     text: options.text,
     ...(tokenizer ? { tokenizer } : {}),
   });
-  const { transformer, fileBytes } = await openTransformer(options.model, { threads });
+  const transformer = await openTransformer(header, { threads });
   const progress = new Progress();
   try {
     const chunks = Math.min(options.chunks, Math.floor(tokens.length / options.ctx));
@@ -138,7 +138,7 @@ async function run(options: Options): Promise<void> {
       kv: options.kv,
       baseline: options.baseline,
       seed: options.seed,
-      about: [basename(options.model), fileBytes],
+      about: [basename(options.model), header.fileBytes],
       ...(center ? { center } : {}),
       ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
       onProgress: (p) => {

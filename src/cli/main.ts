@@ -2,26 +2,30 @@
 /** The command line `turboquant`: one file per command; this one gathers them and gives exit codes their meaning. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import * as centre from "./centre.js";
-import * as checkServer from "./check-server.js";
-import * as codebook from "./codebook.js";
-import * as decode from "./decode.js";
-import * as dflash from "./dflash.js";
-import * as encode from "./encode.js";
-import * as evaluate from "./eval.js";
 import { run } from "./exit.js";
-import * as formats from "./formats.js";
-import * as identify from "./identify.js";
-import * as memory from "./memory.js";
-import * as merge from "./merge.js";
-import * as plan from "./plan.js";
-import * as profile from "./profile.js";
-import * as record from "./record.js";
-import * as report from "./report.js";
-import * as selftest from "./selftest.js";
-import * as serveConfig from "./serve-config.js";
-import * as vectors from "./vectors.js";
-import * as verify from "./verify.js";
+
+/** Commands by name, in the order of the help. One is loaded alone where it is named: all together take as much memory as Node. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ register(program: Command): void }>>> = {
+  report: () => import("./report.js"),
+  formats: () => import("./formats.js"),
+  encode: () => import("./encode.js"),
+  decode: () => import("./decode.js"),
+  codebook: () => import("./codebook.js"),
+  selftest: () => import("./selftest.js"),
+  record: () => import("./record.js"),
+  eval: () => import("./eval.js"),
+  verify: () => import("./verify.js"),
+  merge: () => import("./merge.js"),
+  identify: () => import("./identify.js"),
+  vectors: () => import("./vectors.js"),
+  centre: () => import("./centre.js"),
+  plan: () => import("./plan.js"),
+  profile: () => import("./profile.js"),
+  memory: () => import("./memory.js"),
+  "serve-config": () => import("./serve-config.js"),
+  "check-server": () => import("./check-server.js"),
+  dflash: () => import("./dflash.js"),
+};
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -39,9 +43,8 @@ Examples:
   $ turboquant encode --format turbo4 --dim 128 keys.f32 keys.t4`,
   );
 
-for (const command of [report, formats, encode, decode, codebook, selftest, record, evaluate, verify])
-  command.register(program);
-for (const command of [merge, identify, vectors, centre]) command.register(program);
-for (const command of [plan, profile, memory, serveConfig, checkServer, dflash]) command.register(program);
+const named = process.argv[2] ?? "";
+for (const name of Object.hasOwn(COMMANDS, named) ? [named] : Object.keys(COMMANDS))
+  (await COMMANDS[name]!()).register(program);
 
 await run(program, process.argv);

@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { FormatError } from "../core/format-error.js";
 import { type RopeScaling, yarnMagnitude } from "../core/rope.js";
-import { type ModelConfig, type ModelSource, readFully, type TensorInfo } from "./model-source.js";
+import { type FileSource, type ModelConfig, sourceOf, type TensorInfo } from "./model-source.js";
 import { tensorType } from "./tensor-types.js";
 
 /** Typed access to the key/value part. */
@@ -137,7 +137,7 @@ function readConfig(metadata: GgufMetadata, vocabulary: number): ModelConfig {
   };
 }
 
-export interface GgufFile extends ModelSource {
+export interface GgufFile extends FileSource {
   readonly metadata: GgufMetadata;
 }
 
@@ -171,15 +171,8 @@ export async function openGguf(path: string): Promise<GgufFile> {
     }
     const vocabulary = tensors.get("token_embd.weight")?.rows;
     if (!vocabulary) throw new FormatError("BAD_FILE", `${path}: no "token_embd.weight"`);
-    return {
-      path,
-      fileBytes: size,
-      metadata,
-      config: readConfig(metadata, vocabulary),
-      tensor: (name) => tensors.get(name),
-      read: (info, into) => readFully(file, path, into, info.offset),
-      close: () => file.close(),
-    };
+    const config = readConfig(metadata, vocabulary);
+    return { ...sourceOf({ path, fileBytes: size, config, tensors }, file), metadata };
   } catch (error) {
     await file.close();
     throw error;

@@ -9,19 +9,19 @@
  */
 import { open } from "node:fs/promises";
 import { FormatError } from "../core/format-error.js";
-import { type ModelSource, readFully, type TensorInfo } from "./model-source.js";
+import { type FileSource, type ModelHeader, readFully, sourceOf, type TensorInfo } from "./model-source.js";
 import { F32_TYPE } from "./tensor-types.js";
 
 const HEADER_BYTES = 28;
 
 /** @throws FormatError BAD_FILE when the header and the file's size disagree. */
-export async function openLlama2c(path: string): Promise<ModelSource> {
+export async function openLlama2c(path: string): Promise<FileSource> {
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
-    const header = new Uint8Array(HEADER_BYTES);
-    await readFully(file, path, header, 0);
-    const fields = new Int32Array(header.buffer);
+    const head = new Uint8Array(HEADER_BYTES);
+    await readFully(file, path, head, 0);
+    const fields = new Int32Array(head.buffer);
     const [width, feedForward, layers, heads, kvHeads, signedVocabulary, context] = [...fields] as [
       number,
       number,
@@ -65,7 +65,7 @@ export async function openLlama2c(path: string): Promise<ModelSource> {
     if (signedVocabulary < 0) take("output.weight", vocabulary, width);
     if (at !== size) throw bad(`its header describes ${at} bytes, the file has ${size}`);
 
-    return {
+    const header: ModelHeader = {
       path,
       fileBytes: size,
       config: {
@@ -88,10 +88,9 @@ export async function openLlama2c(path: string): Promise<ModelSource> {
         },
         ropeMagnitude: 1,
       },
-      tensor: (name) => tensors.get(name),
-      read: (info, into) => readFully(file, path, into, info.offset),
-      close: () => file.close(),
+      tensors,
     };
+    return sourceOf(header, file);
   } catch (error) {
     await file.close();
     throw error;

@@ -47,6 +47,25 @@ export interface ModelSource {
   close(): Promise<void>;
 }
 
+/** What a model's file says of itself: plain data, which one thread can read for another. */
+export interface ModelHeader {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly config: ModelConfig;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/** A source with all of its header. */
+export interface FileSource extends ModelSource, ModelHeader {}
+
+/** The tensors of a file that is open; closing the source closes it. */
+export const sourceOf = (header: ModelHeader, file: FileHandle): FileSource => ({
+  ...header,
+  tensor: (name) => header.tensors.get(name),
+  read: (info, into) => readFully(file, header.path, into, info.offset),
+  close: () => file.close(),
+});
+
 /** Reads exactly into.length bytes at `position`, without a copy on the way. @throws FormatError at the end. */
 export async function readFully(
   file: FileHandle,

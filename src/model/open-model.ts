@@ -1,10 +1,12 @@
 /** A model file with its tokenizer: GGUF, or llama2.c's `.bin` beside a tokenizer file. */
+
+import { open } from "node:fs/promises";
 import { FormatError } from "../core/format-error.js";
 import { type Chat, ggufChat, plainChat } from "./chat.js";
 import { type GgufFile, openGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { openLlama2c } from "./llama2c-file.js";
-import type { ModelSource } from "./model-source.js";
+import { type FileSource, type ModelHeader, type ModelSource, sourceOf } from "./model-source.js";
 import { SentencePiece } from "./sentence-piece.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { Transformer, type TransformerOptions } from "./transformer.js";
@@ -29,7 +31,7 @@ export interface Model {
 
 const isLlama2c = (path: string): boolean => path.endsWith(".bin");
 
-async function withSource<T>(path: string, use: (source: ModelSource) => Promise<T>): Promise<T> {
+async function withSource<T>(path: string, use: (source: FileSource) => Promise<T>): Promise<T> {
   const source = await (isLlama2c(path) ? openLlama2c(path) : openGguf(path));
   try {
     return await use(source);
@@ -63,9 +65,15 @@ export function openModel(path: string, options: OpenModelOptions = {}): Promise
   });
 }
 
-/** The tokenizer alone, without the weights. @throws as openModel. */
-export const openTokenizer = (path: string, options: TokenizerOptions = {}): Promise<Tokenizer> =>
-  withSource(path, (source) => tokenizerOf(source, options));
+/** The tokenizer and the header, without the weights. @throws as openModel. */
+export const openTokenizer = (
+  path: string,
+  options: TokenizerOptions = {},
+): Promise<{ readonly tokenizer: Tokenizer; readonly header: ModelHeader }> =>
+  withSource(path, async (source) => {
+    const { fileBytes, config, tensors } = source;
+    return { tokenizer: await tokenizerOf(source, options), header: { path, fileBytes, config, tensors } };
+  });
 
 /** Tokenizer and chat template. @throws as openModel; FormatError BAD_FILE for a template that does not run. */
 export const openChat = (path: string, options: TokenizerOptions = {}): Promise<Chat> =>
@@ -74,12 +82,18 @@ export const openChat = (path: string, options: TokenizerOptions = {}): Promise<
     return isLlama2c(path) ? plainChat(tokenizer) : ggufChat((source as GgufFile).metadata, tokenizer);
   });
 
-/** The transformer alone, without a tokenizer, which takes some memory itself. @throws as openModel. */
-export const openTransformer = (
-  path: string,
+/**
+ * The transformer alone, of a header that was read before: neither a tokenizer nor what reading the header leaves behind,
+ * which together take as much memory as half of a small model's weights. @throws as openModel.
+ */
+export async function openTransformer(
+  header: ModelHeader,
   options: TransformerOptions = {},
-): Promise<{ readonly transformer: Transformer; readonly fileBytes: number }> =>
-  withSource(path, async (source) => ({
-    transformer: await Transformer.load(source, options),
-    fileBytes: source.fileBytes,
-  }));
+): Promise<Transformer> {
+  const source = sourceOf(header, await open(header.path, "r"));
+  try {
+    return await Transformer.load(source, options);
+  } finally {
+    await source.close();
+  }
+}
