@@ -7,26 +7,20 @@
  *   rotate, unrotate            wht          signed Walsh–Hadamard transform
  *   encode                      encode       + cells, pack: quantisation and the bit stream; trellis: a path search
  *   decode, decodeRotated       decode       + indices, levels: table lookup
- *   score, dotF32               score        ⟨query, key⟩
- *   accumulate, accumulateF32   accumulate   Σ weight · value
+ *   score                       score        ⟨query, key⟩
+ *   accumulate                  accumulate   Σ weight · value
  *   project                     sketch       QJL
- *   addWaves                    waves        ⟨query, turning mean⟩ added to scores
- *   scaleMax, softmaxWeights    softmax      e^(score − maximum)
- *   dotQ8, dotQ4                ggml-dot     ⟨query, key⟩ over ggml blocks
  */
 
 /** Changes with any change to the functions, their arguments or the plan record. */
-export const ABI_VERSION: i32 = 4;
+export const ABI_VERSION: i32 = 5;
 /** The first byte of memory that the module does not use. */
 export const heapBase: usize = __heap_base;
 
-export { accumulate, accumulateF32 } from "./accumulate";
+export { accumulate } from "./accumulate";
 export { decode, decodeRotated } from "./decode";
 export { encode } from "./encode";
-export { dotQ4, dotQ8 } from "./ggml-dot";
 export { f16ToF32, f32ToF16 } from "./half";
-export { dotF32, score } from "./score";
+export { score } from "./score";
 export { project } from "./sketch";
-export { scaleMax, softmaxWeights } from "./softmax";
-export { addWaves } from "./waves";
 export { rotate, unrotate } from "./wht";

@@ -1,6 +1,6 @@
-/** ⟨query, key⟩ over packed rows and over f32 rows, in lane order. */
+/** ⟨query, key⟩ over packed rows, in lane order. */
 import { fromF16 } from "./half";
-import { addProduct, dot, join, join4 } from "./lanes";
+import { join } from "./lanes";
 import { DOT, preparePlanes, sixteen } from "./levels";
 import { indexBitsOf, indices, prepareIndices } from "./indices";
 import {
@@ -84,28 +84,4 @@ export function score(
 ): void {
   if (indexBitsOf(plan) <= 4) scoreRows(true, plan, query, sketched, offset, bytes, rows, out);
   else scoreRows(false, plan, query, sketched, offset, bytes, rows, out);
-}
-
-/** Four keys at a time: each has its own running lanes, so the order within a key is kept. */
-export function dotF32(query: usize, keys: usize, rows: usize, dim: usize, out: usize): void {
-  const bytes = dim * 4;
-  if ((dim & 3) == 0) {
-    for (; rows >= 4; rows -= 4, keys += bytes * 4, out += 16) {
-      let a = f32x4.splat(0);
-      let b = a;
-      let c = a;
-      let d = a;
-      let key = keys;
-      for (let at: usize = 0; at < bytes; at += 16, key += 16) {
-        const q = v128.load(query + at);
-        const next = key + bytes * 2;
-        a = addProduct(a, q, v128.load(key));
-        b = addProduct(b, q, v128.load(key + bytes));
-        c = addProduct(c, q, v128.load(next));
-        d = addProduct(d, q, v128.load(next + bytes));
-      }
-      v128.store(out, join4(a, b, c, d));
-    }
-  }
-  for (; rows > 0; rows--, keys += bytes, out += 4) store<f32>(out, dot(query, keys, dim));
 }

@@ -6,7 +6,7 @@
  * those before), pass, and nibble, sixteen coordinates. gatherSums brings them in order.
  */
 import { floats } from "../half";
-import { join } from "../lanes";
+import { join, max4 } from "../lanes";
 import { bitsOf, dimOf, factorOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
 import {
   firstCode,
@@ -21,7 +21,7 @@ import {
   passesOf,
   topBits,
 } from "./nibbles";
-import { integerScale, max4, signLevels } from "./score-integers";
+import { integerScale, signLevels } from "./score-integers";
 import { LEAST } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
@@ -83,6 +83,24 @@ function rowBytes(last: bool, row: usize, plane: usize): v128 {
   return topBits(v128.load(row), v128.load(row + plane), v128.load(row + plane * 2));
 }
 
+/** Integers of bytes 0 … 7, and 8 … 15, of their low and high planes. */
+@inline
+function lowPairs(low: v128, high: v128): v128 {
+  return v128.shuffle<u8>(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+@inline
+function highPairs(low: v128, high: v128): v128 {
+  return v128.shuffle<u8>(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+@inline
+function storePairs(low: v128, high: v128, index: v128, out: usize): void {
+  const l = i8x16.swizzle(low, index);
+  const h = i8x16.swizzle(high, index);
+  v128.store(out, lowPairs(l, h));
+  v128.store(out + 16, highPairs(l, h));
+}
+
 /** One pass for one row of weights: 32 coordinates, acc: (32,). row: of the first tile's first vector. */
 @inline
 function sumPass(
@@ -113,35 +131,29 @@ function sumPass(
       const s = v128.load32_splat(w);
       const v0 = rowBytes(last, row, plane);
       const v1 = rowBytes(last, row + stride, plane);
-      let i = lowNibbles(v0);
-      let j = lowNibbles(v1);
-      let l0 = i8x16.swizzle(low, i);
-      let h0 = i8x16.swizzle(high, i);
-      let l1 = i8x16.swizzle(low, j);
-      let h1 = i8x16.swizzle(high, j);
-      //  x  levels of eight coordinates of one token, y of the next one; then both in turn
-      let x = v128.shuffle<u8>(l0, h0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      let y = v128.shuffle<u8>(l1, h1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11), s));
-      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15), s));
-      x = v128.shuffle<u8>(l0, h0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      y = v128.shuffle<u8>(l1, h1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      c = i32x4.add(c, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11), s));
-      d = i32x4.add(d, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15), s));
-      i = highNibbles(v0);
-      j = highNibbles(v1);
-      l0 = i8x16.swizzle(low, i);
-      h0 = i8x16.swizzle(high, i);
-      l1 = i8x16.swizzle(low, j);
-      h1 = i8x16.swizzle(high, j);
-      x = v128.shuffle<u8>(l0, h0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      y = v128.shuffle<u8>(l1, h1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      e = i32x4.add(e, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11), s));
-      f = i32x4.add(f, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15), s));
-      x = v128.shuffle<u8>(l0, h0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      y = v128.shuffle<u8>(l1, h1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      g = i32x4.add(g, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11), s));
-      h = i32x4.add(h, i32x4.dot_i16x8_s(v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15), s));
+      //  u  bytes 0 … 7 of both tokens in turn, v bytes 8 … 15: a lookup's planes, in turn, are pairs
+      const u = v128.shuffle<u8>(v0, v1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const v = v128.shuffle<u8>(v0, v1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      let i = lowNibbles(u);
+      let l = i8x16.swizzle(low, i);
+      let k = i8x16.swizzle(high, i);
+      a = i32x4.add(a, i32x4.dot_i16x8_s(lowPairs(l, k), s));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(highPairs(l, k), s));
+      i = lowNibbles(v);
+      l = i8x16.swizzle(low, i);
+      k = i8x16.swizzle(high, i);
+      c = i32x4.add(c, i32x4.dot_i16x8_s(lowPairs(l, k), s));
+      d = i32x4.add(d, i32x4.dot_i16x8_s(highPairs(l, k), s));
+      i = highNibbles(u);
+      l = i8x16.swizzle(low, i);
+      k = i8x16.swizzle(high, i);
+      e = i32x4.add(e, i32x4.dot_i16x8_s(lowPairs(l, k), s));
+      f = i32x4.add(f, i32x4.dot_i16x8_s(highPairs(l, k), s));
+      i = highNibbles(v);
+      l = i8x16.swizzle(low, i);
+      k = i8x16.swizzle(high, i);
+      g = i32x4.add(g, i32x4.dot_i16x8_s(lowPairs(l, k), s));
+      h = i32x4.add(h, i32x4.dot_i16x8_s(highPairs(l, k), s));
     }
   }
   const factor = v128.load32_splat(weights + 128);
@@ -174,24 +186,12 @@ function decodePass(
     for (const stop = out + 1024; out < stop; out += 128, row += stride * 2) {
       const v0 = rowBytes(last, row, plane);
       const v1 = rowBytes(last, row + stride, plane);
-      let i = lowNibbles(v0);
-      let j = lowNibbles(v1);
-      for (let at = out; at < out + 128; at += 64) {
-        const l0 = i8x16.swizzle(low, i);
-        const h0 = i8x16.swizzle(high, i);
-        const l1 = i8x16.swizzle(low, j);
-        const h1 = i8x16.swizzle(high, j);
-        let x = v128.shuffle<u8>(l0, h0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        let y = v128.shuffle<u8>(l1, h1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        v128.store(at, v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11));
-        v128.store(at + 16, v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15));
-        x = v128.shuffle<u8>(l0, h0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        y = v128.shuffle<u8>(l1, h1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        v128.store(at + 32, v128.shuffle<u16>(x, y, 0, 8, 1, 9, 2, 10, 3, 11));
-        v128.store(at + 48, v128.shuffle<u16>(x, y, 4, 12, 5, 13, 6, 14, 7, 15));
-        i = highNibbles(v0);
-        j = highNibbles(v1);
-      }
+      const u = v128.shuffle<u8>(v0, v1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const v = v128.shuffle<u8>(v0, v1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      storePairs(low, high, lowNibbles(u), out);
+      storePairs(low, high, lowNibbles(v), out + 32);
+      storePairs(low, high, highNibbles(u), out + 64);
+      storePairs(low, high, highNibbles(v), out + 96);
     }
   }
 }

@@ -73,10 +73,23 @@ export function largest(levels: usize, bits: i32): f32 {
 /** Levels as 13-bit integers with a sign: 8191 is the largest. */
 export const LARGEST: f32 = 8191;
 
+@inline
+function integers(levels: v128, scale: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(levels, scale)));
+}
+
 /** planes: (passes, 2, 16) bytes ← low and high bytes of the integer levels that the table of each pass has. */
 export function integerPlanes(levels: usize, bits: i32, planes: usize): void {
   const most = largest(levels, bits);
   const scale: f32 = most > 0 ? LARGEST / most : 0;
+  if (bits == 4) {
+    const s = f32x4.splat(scale);
+    const a = i16x8.narrow_i32x4_s(integers(v128.load(levels), s), integers(v128.load(levels, 16), s));
+    const b = i16x8.narrow_i32x4_s(integers(v128.load(levels, 32), s), integers(v128.load(levels, 48), s));
+    v128.store(planes, v128.shuffle<u8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+    v128.store(planes + 16, v128.shuffle<u8>(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
+    return;
+  }
   for (let p: usize = 0; p < passesOf(bits); p++)
     for (let j: usize = 0; j < 16; j++) {
       const level = load<f32>(levels + levelIndex(bits, p, j) * 4) * scale;

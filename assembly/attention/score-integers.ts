@@ -3,7 +3,7 @@
  * beside each other, and each query, as integers too, is multiplied with them. Sums are exact (src/kernels/integers.ts).
  */
 import { floats } from "../half";
-import { join } from "../lanes";
+import { join, max4 } from "../lanes";
 import { bitsOf, dimOf, factorOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
 import {
   firstCode,
@@ -60,14 +60,6 @@ function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): u
       store<i16>(out, <i16>toInteger(load<f32>(x + (i + highStep(bits)) * 4), scale), 2);
     }
   return out;
-}
-
-@inline
-export function max4(v: v128): f32 {
-  return max<f32>(
-    max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
-    max<f32>(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
-  );
 }
 
 /** Levels −1 and 1 of a sketch's bits, in the plan's working space. */

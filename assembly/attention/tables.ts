@@ -3,7 +3,7 @@
  * integers (src/kernels/tables.ts). Tables of codes, and behind them those of sketch bits, which are codes of one bit
  * with the levels −1 and 1.
  */
-import { join } from "../lanes";
+import { join, max4 } from "../lanes";
 import { bitsOf, dimOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
 import { levelIndex } from "./nibbles";
 
@@ -29,15 +29,27 @@ function expand(levels: usize, bits: i32, expanded: usize): void {
       store<f32>(expanded + k * 64 + j * 4, load<f32>(levels + levelIndex(bits, k, j) * 4));
 }
 
-/** The smallest and the largest entry of each table: x times the levels at both ends, code after code. */
+/** Value k of each of four tables: x[k], x[per + k], … */
 @inline
-function ends(x: usize, per: usize, low: f32, high: f32, largest: bool): f32 {
-  let sum: f32 = 0;
+function strided(x: usize, per: usize, k: usize): v128 {
+  const at = x + k * 4;
+  if (per == 1) return v128.load(at);
+  let v = v128.load32_zero(at);
+  v = v128.load32_lane(at + per * 4, v, 1);
+  v = v128.load32_lane(at + per * 8, v, 2);
+  return v128.load32_lane(at + per * 12, v, 3);
+}
+
+/** The smallest, or the largest, entry of each of four tables: x times the levels at both ends, code after code. */
+@inline
+function ends(x: usize, per: usize, low: v128, high: v128, largest: bool): v128 {
+  let sum = f32x4.splat(0);
   for (let k: usize = 0; k < per; k++) {
-    const a = load<f32>(x + k * 4) * low;
-    const b = load<f32>(x + k * 4) * high;
-    const end = largest ? max<f32>(a, b) : min<f32>(a, b);
-    sum = k == 0 ? end : sum + end;
+    const v = strided(x, per, k);
+    const a = f32x4.mul(v, low);
+    const b = f32x4.mul(v, high);
+    const end = largest ? f32x4.max(a, b) : f32x4.min(a, b);
+    sum = k == 0 ? end : f32x4.add(sum, end);
   }
   return sum;
 }
@@ -51,9 +63,16 @@ function entries(x: usize, per: usize, expanded: usize): v128 {
   return p;
 }
 
+/** 1.5 · 2²³: what is added to it is rounded to an integer, ties to even. */
+const ROUNDER: i32 = 0x4b400000;
+
+/** Nearest integers, of magnitudes below 2²² where `usual`; else of any, and 0 for NaN. */
 @inline
-function rounded(p: v128, low: v128, scale: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(f32x4.sub(p, low), scale)));
+function rounded(usual: bool, p: v128, low: v128, scale: v128): v128 {
+  const x = f32x4.mul(f32x4.sub(p, low), scale);
+  if (!usual) return i32x4.trunc_sat_f32x4_s(f32x4.nearest(x));
+  const rounder = i32x4.splat(ROUNDER);
+  return i32x4.sub(f32x4.add(x, rounder), rounder);
 }
 
 @inline
@@ -75,38 +94,46 @@ function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
   const tables = n / per;
   const first = out + 16;
   const end = first + tables * 16;
-  const low = lowest(levels, bits);
-  const high = highest(levels, bits);
+  const low = f32x4.splat(lowest(levels, bits));
+  const high = f32x4.splat(highest(levels, bits));
   expand(levels, bits, expanded);
-  let widest: f32 = 0;
-  let sum = f32x4.splat(0);
+  let wide = f32x4.splat(0);
+  let sum = wide;
   for (let at = first, v = x; at < end; at += 64, v += per * 16) {
-    for (let i: usize = 0; i < 4; i++) {
-      const smallest = ends(v + i * per * 4, per, low, high, false);
-      widest = max<f32>(widest, ends(v + i * per * 4, per, low, high, true) - smallest);
-      store<f32>(at + i * 4, smallest); // of four tables at the head of their place
-    }
-    sum = f32x4.add(sum, v128.load(at));
+    const smallest = ends(v, per, low, high, false);
+    wide = f32x4.max(wide, f32x4.sub(ends(v, per, low, high, true), smallest));
+    v128.store(at, smallest); // of four tables at the head of their place
+    sum = f32x4.add(sum, smallest);
   }
+  const widest = max4(wide);
   store<f32>(out, widest / 255);
   store<f32>(out, join(sum), 4);
   const scale = f32x4.splat(widest > LEAST ? 255 / widest : 0);
-  for (let at = first, v = x; at < end; at += 64, v += per * 16) {
-    const four = v128.load(at);
-    table8(v, per, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
-    table8(v + per * 4, per, expanded, v128.shuffle<f32>(four, four, 1, 1, 1, 1), scale, at + 16);
-    table8(v + per * 8, per, expanded, v128.shuffle<f32>(four, four, 2, 2, 2, 2), scale, at + 32);
-    table8(v + per * 12, per, expanded, v128.shuffle<f32>(four, four, 3, 3, 3, 3), scale, at + 48);
-  }
+  if (!(widest < Infinity)) fill8(false, x, per, expanded, scale, first, end);
+  else if (per == 1) fill8(true, x, 1, expanded, scale, first, end);
+  else if (per == 2) fill8(true, x, 2, expanded, scale, first, end);
+  else fill8(true, x, 4, expanded, scale, first, end);
   return end;
 }
 
+/** tables: from `at` to `end`, each four with the smallest entries of theirs at the head of their place. */
 @inline
-function table8(x: usize, per: usize, expanded: usize, low: v128, scale: v128, out: usize): void {
-  const a = rounded(entries(x, per, expanded), low, scale);
-  const b = rounded(entries(x, per, expanded + 16), low, scale);
-  const c = rounded(entries(x, per, expanded + 32), low, scale);
-  const d = rounded(entries(x, per, expanded + 48), low, scale);
+function fill8(usual: bool, x: usize, per: usize, expanded: usize, scale: v128, at: usize, end: usize): void {
+  for (; at < end; at += 64, x += per * 16) {
+    const four = v128.load(at);
+    table8(usual, x, per, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
+    table8(usual, x + per * 4, per, expanded, v128.shuffle<f32>(four, four, 1, 1, 1, 1), scale, at + 16);
+    table8(usual, x + per * 8, per, expanded, v128.shuffle<f32>(four, four, 2, 2, 2, 2), scale, at + 32);
+    table8(usual, x + per * 12, per, expanded, v128.shuffle<f32>(four, four, 3, 3, 3, 3), scale, at + 48);
+  }
+}
+
+@inline
+function table8(usual: bool, x: usize, per: usize, expanded: usize, low: v128, scale: v128, out: usize): void {
+  const a = rounded(usual, entries(x, per, expanded), low, scale);
+  const b = rounded(usual, entries(x, per, expanded + 16), low, scale);
+  const c = rounded(usual, entries(x, per, expanded + 32), low, scale);
+  const d = rounded(usual, entries(x, per, expanded + 48), low, scale);
   v128.store(out, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
 }
 
@@ -114,32 +141,46 @@ function table8(x: usize, per: usize, expanded: usize, low: v128, scale: v128, o
 function wordsOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, out: usize): usize {
   const per = codesPerTable(bits);
   const tables = n / per;
-  const low = lowest(levels, bits);
-  const high = highest(levels, bits);
+  const low = f32x4.splat(lowest(levels, bits));
+  const high = f32x4.splat(highest(levels, bits));
   expand(levels, bits, expanded);
   let widest: f32 = 0;
   for (let t: usize = 0, v = x; t < tables; ) {
     let sum: f32 = 0;
-    for (const end = min<usize>(tables, t + SPAN); t < end; t++, v += per * 4)
-      sum += max<f32>(-ends(v, per, low, high, false), ends(v, per, low, high, true));
+    for (const end = min<usize>(tables, t + SPAN); t < end; t += 4, v += per * 16) {
+      const most = f32x4.max(f32x4.neg(ends(v, per, low, high, false)), ends(v, per, low, high, true));
+      sum += f32x4.extract_lane(most, 0);
+      sum += f32x4.extract_lane(most, 1);
+      sum += f32x4.extract_lane(most, 2);
+      sum += f32x4.extract_lane(most, 3);
+    }
     widest = max<f32>(widest, sum);
   }
   store<f32>(out, widest / MOST);
   const scale = f32x4.splat(widest > LEAST ? MOST / widest : 0);
+  const first = out + 16;
+  const end = first + tables * 32;
+  if (!(widest < Infinity)) fill16(false, x, per, expanded, scale, first, end);
+  else if (per == 1) fill16(true, x, 1, expanded, scale, first, end);
+  else if (per == 2) fill16(true, x, 2, expanded, scale, first, end);
+  else fill16(true, x, 4, expanded, scale, first, end);
+  return end;
+}
+
+@inline
+function fill16(usual: bool, x: usize, per: usize, expanded: usize, scale: v128, at: usize, end: usize): void {
   const none = f32x4.splat(0);
-  out += 16;
-  for (const end = out + tables * 32; out < end; out += 32, x += per * 4) {
-    const a = rounded(entries(x, per, expanded), none, scale);
-    const b = rounded(entries(x, per, expanded + 16), none, scale);
-    const c = rounded(entries(x, per, expanded + 32), none, scale);
-    const d = rounded(entries(x, per, expanded + 48), none, scale);
+  for (; at < end; at += 32, x += per * 4) {
+    const a = rounded(usual, entries(x, per, expanded), none, scale);
+    const b = rounded(usual, entries(x, per, expanded + 16), none, scale);
+    const c = rounded(usual, entries(x, per, expanded + 32), none, scale);
+    const d = rounded(usual, entries(x, per, expanded + 48), none, scale);
     const e = i16x8.narrow_i32x4_s(a, b);
     const f = i16x8.narrow_i32x4_s(c, d);
     //  low bytes of the sixteen, high bytes of them
-    v128.store(out, v128.shuffle<u8>(e, f, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
-    v128.store(out + 16, v128.shuffle<u8>(e, f, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
+    v128.store(at, v128.shuffle<u8>(e, f, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+    v128.store(at + 16, v128.shuffle<u8>(e, f, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
   }
-  return out;
 }
 
 @inline

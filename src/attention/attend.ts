@@ -152,7 +152,9 @@ export class Attention {
     for (let r = 0; r < rows; r++) {
       const query = Math.floor((from + r) / group);
       const at = (query * heads + head * group + ((from + r) % group)) * dim;
-      for (let i = 0; i < dim; i++) arena.f32[(this.#query >>> 2) + i] = queries[at + i]!;
+      const { f32 } = arena;
+      const to = this.#query >>> 2;
+      for (let i = 0; i < dim; i++) f32[to + i] = queries[at + i]!;
       keys.prepare(r, this.#query);
       this.#sinks?.prepare(r, runs.key, this.#query);
       this.#offset?.prepare(r, runs.layer, head, this.#query);
@@ -193,7 +195,9 @@ export class Attention {
       this.#sinks?.finish(r, sum);
       runs.value.finish(sum);
       const inverse = this.#softmax.inverse(r);
-      for (let i = 0; i < dim; i++) out[to + i] = arena.f32[(sum >>> 2) + i]! * inverse;
+      const { f32 } = arena;
+      const at = sum >>> 2;
+      for (let i = 0; i < dim; i++) out[to + i] = f32[at + i]! * inverse;
     }
   }
 

@@ -53,7 +53,7 @@ export class TileValues implements ValueReader {
     for (let r = first; r < rows; r++) {
       const base = (weights >>> 2) + TILE * r;
       const limit = limits[r]!;
-      f32.fill(0, base + limit, base + TILE);
+      if (limit < TILE) f32.fill(0, base + limit, base + TILE);
       if (sparse > 0) for (let i = base; i < base + limit; i++) if (f32[i]! < sparse) f32[i] = 0;
     }
     const stride = 4 * this.needs.sumFloats;

@@ -68,8 +68,8 @@ export interface Kernels extends TileKernels {
   /** x[i] ← e^(x[i] − max) (core/exp.ts); sums[i mod 4] += x[i], one after the other. x: (n,), sums: (4,). */
   softmaxWeights(x: number, n: number, max: number, sums: number): void;
 
-  /** out[i] ← ⟨query, key i⟩ over ggml q8_0 and q4_0 rows, decoded to f32 on the fly. bytes: any alignment. */
-  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void;
+  /** out[i] ← ⟨query, key i⟩ over ggml q8_0 rows, in integers (ggml-dot.ts). bytes: any alignment; work: 2·dim bytes. */
+  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number, work: number): void;
   /** The same over q4_0 rows. */
-  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void;
+  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number, work: number): void;
 }

@@ -22,7 +22,7 @@ import {
 import { SPAN, sumWaves } from "../core/waves.js";
 import { rotate, unrotate } from "../core/wht.js";
 import { Arena, type Backing } from "./arena.js";
-import { dotQ4Row, dotQ8Row } from "./ggml-dot.js";
+import { dotQ4Row, dotQ8Row, ggmlQuery } from "./ggml-dot.js";
 import type { Kernels } from "./kernels.js";
 import { ReferenceTileKernels } from "./reference-tiles.js";
 
@@ -247,15 +247,15 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     }
   }
 
-  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number): void {
-    const q = this.arena.floats(query, dim);
+  dotQ8(query: number, bytes: number, rows: number, dim: number, out: number, _work: number): void {
+    const q = ggmlQuery(this.arena.floats(query, dim));
     const stride = (dim / 32) * 34;
     for (let r = 0; r < rows; r++)
       this.arena.f32[(out >>> 2) + r] = dotQ8Row(q, this.arena.bytes(bytes + r * stride, stride));
   }
 
-  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number): void {
-    const q = this.arena.floats(query, dim);
+  dotQ4(query: number, bytes: number, rows: number, dim: number, out: number, _work: number): void {
+    const q = ggmlQuery(this.arena.floats(query, dim));
     const stride = (dim / 32) * 18;
     for (let r = 0; r < rows; r++)
       this.arena.f32[(out >>> 2) + r] = dotQ4Row(q, this.arena.bytes(bytes + r * stride, stride));

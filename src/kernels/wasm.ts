@@ -11,8 +11,8 @@ import { ATTENTION_BASE64 } from "./embedded-attention.generated.js";
 import type { Kernels } from "./kernels.js";
 
 /** assembly/index.ts and assembly/attention/index.ts have the same numbers. */
-const ABI_VERSION = 4;
-const ATTENTION_ABI_VERSION = 1;
+const ABI_VERSION = 5;
+const ATTENTION_ABI_VERSION = 2;
 const PAGE = 65536;
 const MOST_PAGES = 65536;
 

@@ -149,8 +149,8 @@ function workOf(
       encode: () => codec.encode(keys, packed),
       score: () =>
         format === "ggml/q8_0"
-          ? kernels.dotQ8(q, bytes, KEYS, dim, out)
-          : kernels.dotQ4(q, bytes, KEYS, dim, out),
+          ? kernels.dotQ8(q, bytes, KEYS, dim, out, q + 4 * dim)
+          : kernels.dotQ4(q, bytes, KEYS, dim, out, q + 4 * dim),
       path: "packed",
       ...slow,
     };

@@ -161,7 +161,10 @@ function checkGgml(which: "dotQ8" | "dotQ4", dim: number, rows: number, seed: nu
   const bytes = randomBytes((rows * dim * block) / 32, seed);
   if (seed % (2 * CHUNK) !== 0) for (let at = 1; at < bytes.length; at += block) bytes[at]! &= 0xbf;
   const query = (seed % (3 * CHUNK) === 0 ? trickyVectors : plainVectors)(1, dim, seed + 1);
-  return both((k) => run(k, [query, bytes], 4 * rows, ([a, at], out) => k[which](a!, at!, rows, dim, out)));
+  const work = new Uint8Array(2 * dim);
+  return both((k) =>
+    run(k, [query, bytes, work], 4 * rows, ([a, at, w], out) => k[which](a!, at!, rows, dim, out, w!)),
+  );
 }
 
 export function setupOf(
