@@ -13,7 +13,7 @@ import {
   trellisWindow,
 } from "../../src/core/trellis.js";
 import { TRELLIS_NAMES, trellisByName } from "../../src/core/trellis-tables.js";
-import { sample } from "../theory/statistics.js";
+import { sample } from "../../src/properties/statistics.js";
 
 const normals = (n: number, seed: number): Float32Array => {
   const stream = randomStream(seed, "data");

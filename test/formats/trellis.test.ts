@@ -4,8 +4,8 @@ import { fromF16 } from "../../src/core/float.js";
 import { lloydMax } from "../../src/core/lloyd-max.js";
 import { TRELLIS_NAMES } from "../../src/core/trellis-tables.js";
 import { createCodec, FormatError, findFormat, randomStream } from "../../src/index.js";
+import { sample } from "../../src/properties/statistics.js";
 import { sphereDistortion } from "../theory/expected-distortion.js";
-import { sample } from "../theory/statistics.js";
 
 const normals = (n: number, seed = 1): Float32Array => {
   const stream = randomStream(seed, "data");

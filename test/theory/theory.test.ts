@@ -8,8 +8,8 @@ import { gaussianCodebook } from "../../src/core/codebook.js";
 import { meanAbsoluteCoordinate } from "../../src/core/qjl.js";
 import { randomStream } from "../../src/core/random.js";
 import { seededRotation } from "../../src/core/seeded-rotation.js";
+import { deviation, sample, sampleVariance } from "../../src/properties/statistics.js";
 import { signSumDistortion, sphereDistortion } from "./expected-distortion.js";
-import { deviation, sample, sampleVariance } from "./statistics.js";
 import {
   decodedDirection,
   estimate,
