@@ -2,10 +2,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { fixtureNames, readFixture } from "../files/fixtures.js";
 import { writeAtomic } from "../files/write-atomic.js";
 import { findFormat } from "../formats/registry.js";
 import { CASES, casesAt, HEAD_DIMS } from "../oracle/cases.js";
-import { dims } from "./options.js";
+import { parseRecorded } from "../oracle/recorded/parse.js";
+import { dims, integer } from "./options.js";
+import { findCase, showFixture, showVector } from "./show-fixture.js";
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -45,11 +48,51 @@ format's name written as a dash; the manifest says each case's dimension, and ca
     });
   command
     .command("show")
-    .description("the cases, how many vectors each has, and what it can expose")
-    .action(() => {
-      for (const c of CASES)
-        process.stdout.write(
-          `${c.name.padEnd(18)} ${String(c.make(128).length / 128).padStart(3)} vectors  ${c.exposes.join(", ")}\n`,
-        );
+    .description("the cases and what each can expose, the vectors that ship, or what one file of them holds")
+    .argument("[file]", "a fixture by name, or a path")
+    .argument("[case]", "one of its cases")
+    .option("--vector <n>", "which vector of the case", integer, 0)
+    .option("--json", "everything, bytes as base64")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ turboquant vectors show
+  $ turboquant vectors show native/turbo3
+  $ turboquant vectors show definition/turbo4 gaussian --vector 1
+  $ turboquant vectors show digests --json`,
+    )
+    .action(async (file: string | undefined, name: string | undefined, options: ShowOptions) => {
+      process.stdout.write(`${await shown(file, name, options)}\n`);
     });
 }
+
+interface ShowOptions {
+  readonly vector: number;
+  readonly json?: boolean;
+}
+
+async function shown(
+  file: string | undefined,
+  name: string | undefined,
+  options: ShowOptions,
+): Promise<string> {
+  if (file === undefined) {
+    const cases = CASES.map((c) => ({ name: c.name, vectors: c.make(128).length / 128, exposes: c.exposes }));
+    const fixtures = await fixtureNames();
+    if (options.json) return JSON.stringify({ cases, fixtures }, null, 2);
+    const rows = cases.map(
+      (c) => `${c.name.padEnd(18)} ${String(c.vectors).padStart(3)} vectors  ${c.exposes.join(", ")}`,
+    );
+    return ["inputs of `vectors emit`, at 128 values", ...rows, "", "vectors that ship", ...fixtures].join(
+      "\n",
+    );
+  }
+  const content = parseRecorded(await readFixture(file));
+  const one = name === undefined ? undefined : findCase(content, name);
+  if (options.json) return JSON.stringify(one ?? content, base64, 2);
+  return one ? showVector(one, options.vector) : showFixture(content);
+}
+
+const base64 = (_key: string, value: unknown): unknown =>
+  value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;

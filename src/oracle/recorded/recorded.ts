@@ -3,6 +3,7 @@
  * library's formats. What can not be judged is an error, never a pass.
  */
 import { isCodecType, judgeCodecFile } from "./codec-file.js";
+import { DEFINITION_SCHEMA, judgeDefinitionFile } from "./definition-file.js";
 import { judgeOnnxFile, ONNX_TYPE } from "./onnxruntime-file.js";
 import { judgeRealizarFile, type RealizarJudges } from "./realizar-file.js";
 import { badFile, RecordedFields } from "./record.js";
@@ -30,6 +31,7 @@ export function judgeRecorded(parsed: unknown, judges: RecordedJudges = {}): Rec
   if (type === undefined && ["quant", "fnv", "traces"].some((part) => file.has(part)))
     judgeRealizarFile(file, judges, tally);
   else if (typeof type !== "string") throw badFile("the file does not say its type");
+  else if (file.value("schema") === DEFINITION_SCHEMA) judgeDefinitionFile(file, tally);
   else if (isCodecType(type)) judgeCodecFile(file, type, tally);
   else if (type === "wht") judgeWhtFile(file, tally);
   else if (VLLM_TYPES.includes(type)) judgeVllmFile(file, type, tally);
