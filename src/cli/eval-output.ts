@@ -4,6 +4,7 @@ import type { EvalResult } from "../model/eval-pairs.js";
 import type { GateResult } from "../model/measures/gates.js";
 import type { PairMeasures } from "../model/measures/measure-pairs.js";
 import type { SideAnswer } from "../model/measures/side-by-side.js";
+import type { NativeResult } from "../model/native-baseline.js";
 import { paint } from "./amounts.js";
 
 /** All that is known of one K/V pair. */
@@ -100,6 +101,17 @@ const needles = (results: readonly PairReport[]): string => {
     ]),
   );
 };
+
+/** llama.cpp's own figures. */
+export const nativeText = (native: readonly NativeResult[]): string =>
+  tableOf(
+    ["llama.cpp's\nK/V", "perplexity", `ratio to\n${native[0]?.kv}`],
+    native.map(({ kv, ppl, pplSe, ratio, ratioSe }) => [
+      kv,
+      `${ppl.toFixed(3)} ± ${pplSe.toFixed(3)}`,
+      `${ratio.toFixed(4)} ± ${ratioSe.toFixed(4)}`,
+    ]),
+  );
 
 /** One prompt: the baseline's answer, then everybody's. */
 function answers(results: readonly PairReport[], index: number): string {

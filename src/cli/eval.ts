@@ -6,11 +6,12 @@ import type { Center } from "../core/centring.js";
 import { writeAtomic } from "../files/write-atomic.js";
 import type { KvChoice } from "../model/kv-pair.js";
 import type { Measure, PairMeasures } from "../model/measures/measure-pairs.js";
+import type { NativeResult } from "../model/native-baseline.js";
 import type { EvalPlan } from "../model/perplexity.js";
 import type { Transformer } from "../model/transformer.js";
 import { PROMPTS } from "../plan/prompts.js";
 import { encodeText } from "./encode-text.js";
-import { evalText, type PairReport } from "./eval-output.js";
+import { evalText, nativeText, type PairReport } from "./eval-output.js";
 import { CheckFailed, UsageError } from "./exit.js";
 import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
@@ -31,6 +32,7 @@ interface Options extends HtmlFlag {
   readonly perLayer?: string;
   readonly measure: readonly Measure[];
   readonly gates?: boolean;
+  readonly native?: readonly string[];
   readonly long: number;
   readonly answer: number;
   readonly json?: boolean;
@@ -70,6 +72,31 @@ async function perLayer(
   await writeAtomic(path, [new TextEncoder().encode(`${JSON.stringify(measured, null, 2)}\n`)]);
   progress.clear();
   process.stdout.write(`${path}: ${measured.layers.length} layers, ${kv.join(", ")}\n`);
+}
+
+/** Asks llama.cpp for its perplexities; undefined where nobody wants them. @throws UsageError where it cannot be asked. */
+async function nativeAsker({
+  model,
+  native: kv,
+  threads,
+}: Options): Promise<((plan: EvalPlan, progress: Progress) => Promise<NativeResult[]>) | undefined> {
+  if (!kv) return undefined;
+  if (model.endsWith(".bin")) throw new UsageError("--native expected a GGUF model, which llama.cpp reads");
+  const { nativeEngine, nativePerplexity } = await import("../model/native-baseline.js");
+  const engine = await nativeEngine();
+  if (!engine)
+    throw new UsageError(
+      "--native asks llama.cpp through node-llama-cpp, which is not installed: npm install node-llama-cpp",
+    );
+  return (plan, progress) =>
+    nativePerplexity({
+      engine,
+      model,
+      plan,
+      kv,
+      threads,
+      onProgress: (done, total) => progress.update(done, total, "llama.cpp"),
+    });
 }
 
 interface Evaluated {
@@ -116,6 +143,7 @@ async function run(options: Options): Promise<void> {
   if (options.ctx < 2 || options.chunks < 1)
     throw new UsageError("--ctx expected at least 2, --chunks at least 1");
   const writePage = await pageWriter(options.html);
+  const askNative = await nativeAsker(options);
   const { threads, tokenizer } = options;
   const { tokens, bos, header } = await encodeText({
     model: options.model,
@@ -146,6 +174,7 @@ async function run(options: Options): Promise<void> {
         progress.update(p.tokens, p.totalTokens, `${p.tokensPerSecond.toFixed(0)} tokens/s, ${left} s left`);
       },
     });
+    const native = await askNative?.(plan, progress);
     const more = await measureMore(transformer, options, { plan, choices, center, progress });
     progress.clear();
     const results = measured.map((result, i): PairReport => {
@@ -162,11 +191,12 @@ async function run(options: Options): Promise<void> {
       baseline: options.baseline,
       ...(note ? { note } : {}),
       results,
+      ...(native ? { native } : {}),
     };
     if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else
       process.stdout.write(
-        `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${note ? `(${note})\n` : ""}${evalText(results, options.gates === true)}\n`,
+        `${transformer.config.name} on ${report.text}: ${chunks} chunks of ${options.ctx} tokens, ${scored} predictions scored, against ${options.baseline}\n${note ? `(${note})\n` : ""}${evalText(results, options.gates === true)}\n${native ? `${nativeText(native)}\n` : ""}`,
       );
     await writePage?.(({ evalPage }) => evalPage(report));
     if (options.checkpoint) await rm(options.checkpoint, { force: true });
@@ -210,6 +240,11 @@ export function register(program: Command): void {
     .option("--gates", "ask the quality gates (all measures but speed and prompts); exit 1 where one fails")
     .option("--long <n>", "tokens of a haystack, of a session, of a prompt with its answer", integer, 2048)
     .option("--answer <n>", "most tokens of an answer to a prompt", integer, 64)
+    .option(
+      "--native <list>",
+      "also llama.cpp's perplexities with these caches, as f16,q8_0,q4_0 (npm install node-llama-cpp)",
+      list,
+    )
     .option("--json", "machine-readable output")
     .addOption(htmlOption())
     .action(run);

@@ -26,6 +26,13 @@ export type { NeedleResult, NeedleTrial } from "./measures/needle.js";
 export type { SideAnswer, SideBySide, SidePrompt } from "./measures/side-by-side.js";
 export type { SpeedMeasure } from "./measures/speed.js";
 export type { ModelConfig } from "./model-source.js";
+export {
+  type NativeEngine,
+  type NativeRequest,
+  type NativeResult,
+  nativeEngine,
+  nativePerplexity,
+} from "./native-baseline.js";
 export { type Model, type OpenModelOptions, openChat, openModel } from "./open-model.js";
 export type { EvalPlan, EvalProgress, EvalSummary } from "./perplexity.js";
 export { type RecordRequest, record } from "./record.js";

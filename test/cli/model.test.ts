@@ -42,6 +42,53 @@ test("eval: the report's fields, its bytes, the order of losses, and a table of 
   for (const { ppl } of report.results) expect(table).toContain(`${ppl.toFixed(3)} ±`);
 });
 
+test("eval --gates: what was asked, the verdicts, and exit 1 where one fails; prompts side by side", () => {
+  const few = ["--ctx", "64", "--chunks", "1", "--long", "290"];
+  const { status, stdout } = turboquant([
+    "eval",
+    ...shipped,
+    ...few,
+    "--kv",
+    "q8_0,turbo2",
+    "--gates",
+    "--json",
+  ]);
+  expect(status).toBe(1);
+  const [q8, turbo] = JSON.parse(stdout.toString()).results;
+  const gates = (of: typeof q8) =>
+    of.gates.map((g: { gate: string; verdict: string }) => [g.gate, g.verdict]);
+  expect(gates(q8)).toEqual([
+    ["perplexity", "PASS"],
+    ["attention", "PASS"],
+    ["needle", q8.needle.baselineFound === 0 ? "BORDERLINE" : "PASS"],
+    ["session", "PASS"],
+    ["memory", "PASS"],
+  ]);
+  expect(turbo.verdict).toBe("FAIL");
+  expect(gates(turbo)[1]).toEqual(["attention", "FAIL"]);
+  expect(q8.attention.outputCosine).toBeGreaterThan(turbo.attention.outputCosine);
+  expect(q8.session.turns.length).toBe(50);
+  expect(q8.needle.trials.length).toBe(15);
+  expect(turbo.memory).toEqual({ tokens: 64, measured: 64 * 288, calculated: 64 * 288 });
+
+  const asked = ["--measure", "prompts,speed", "--answer", "2", "--long", "120"];
+  const said = turboquant(["eval", ...shipped, "--ctx", "16", "--chunks", "1", "--kv", "q8_0", ...asked]);
+  expect(said.status).toBe(0);
+  expect(said.stdout.toString()).toMatch(/tool_call_format \(\d+ tokens\)/);
+  expect(said.stdout.toString()).toMatch(
+    /long_context_summary \(118 tokens, \d+ more cut out of the middle\)/,
+  );
+});
+
+test("eval --native without node-llama-cpp: what to install, before any work", () => {
+  const { status, stderr } = turboquant(["eval", ...shipped, "--native", "f16"]);
+  if (status === 0) return; // it is installed here
+  expect(status).toBe(2);
+  expect(stderr.toString()).toBe(
+    "error: --native asks llama.cpp through node-llama-cpp, which is not installed: npm install node-llama-cpp\n",
+  );
+});
+
 test("eval --per-layer writes what profile --sensitivity reads", () => {
   const file = join(dir, "kl.json");
   const kv = ["--kv", "turbo4,turbo2,q8_0/turbo3"];
@@ -65,6 +112,7 @@ test("wrong use is exit 2, bad data exit 1, one line each", () => {
     [["eval", ...shipped, "--kv", "turbo9"], 2],
     [["eval", ...shipped, "--ctx", "100000"], 2],
     [["eval", ...shipped, "--ctx", "1"], 2],
+    [["eval", ...shipped, "--measure", "speed,luck"], 2],
     [["eval", "--text", HOUND_TEXT], 2],
     [["eval", "--model", bad, "--text", HOUND_TEXT], 1],
     [["eval", "--model", join(dir, "none"), "--text", HOUND_TEXT], 1],
