@@ -2,8 +2,7 @@
  * Coordinates of vectors before and after a format's rotation, in units of N(0,1): x·√d/‖x‖ and z. What a rotation is
  * for, as two histograms and two profiles; the format's cells are in the same units.
  */
-import { groupsOf, transformed } from "../oracle/evidence.js";
-import { type Wire, wireOf } from "../oracle/wire.js";
+import { openRotation, type RotationOptions, type RotationView } from "./rotation-view.js";
 
 /** Bins of equal width from low to high; what lies beyond is counted apart. */
 export interface Histogram {
@@ -21,11 +20,11 @@ export interface Coordinates {
   readonly before: Histogram;
   /** Root mean square of each coordinate, (dim,). */
   readonly rmsBefore: readonly number[];
-  /** null: the format does not rotate to a codebook. */
+  /** null: the format does not rotate. */
   readonly rotated: {
     readonly after: Histogram;
     readonly rmsAfter: readonly number[];
-    /** Reconstruction and decision levels, ascending. */
+    /** Reconstruction and decision levels, ascending; none where codes are not of single coordinates. */
     readonly centroids: readonly number[];
     readonly boundaries: readonly number[];
   } | null;
@@ -63,15 +62,8 @@ class Counter {
   }
 }
 
-export interface CoordinateOptions {
-  readonly format: string;
-  readonly dim: number;
-  readonly seed: number | bigint;
-  readonly side: "key" | "value";
-}
-
 /** x: (n, dim), finite; vectors of zeros are left out. */
-export function viewCoordinates(x: Float32Array, options: CoordinateOptions): Coordinates {
+export function viewCoordinates(x: Float32Array, options: RotationOptions): Coordinates {
   const counts = new CoordinateCounts(options);
   counts.add(x);
   return counts.view();
@@ -79,19 +71,18 @@ export function viewCoordinates(x: Float32Array, options: CoordinateOptions): Co
 
 /** Counts that grow with every part of the data. */
 export class CoordinateCounts {
-  readonly #options: CoordinateOptions;
-  readonly #wire: Wire | undefined;
+  readonly #options: RotationOptions;
+  readonly #rotation: RotationView | undefined;
   readonly #before: Counter;
   readonly #after: Counter;
   #vectors = 0;
   #groups = 0;
 
-  constructor(options: CoordinateOptions) {
-    const { format, dim, seed, side } = options;
+  constructor(options: RotationOptions) {
     this.#options = options;
-    this.#wire = wireOf(format, dim, seed, side);
-    this.#before = new Counter(dim);
-    this.#after = new Counter(this.#wire?.group ?? 0);
+    this.#rotation = openRotation(options);
+    this.#before = new Counter(options.dim);
+    this.#after = new Counter(this.#rotation?.group ?? 0);
   }
 
   /** x: (n, dim), finite; vectors of zeros are left out. */
@@ -104,31 +95,27 @@ export class CoordinateCounts {
       this.#vectors++;
       for (let i = 0; i < dim; i++) this.#before.add(i, (row[i]! * Math.sqrt(dim)) / norm);
     }
-    if (!this.#wire) return;
-    const groups = groupsOf(this.#wire, x);
-    const unit = Math.sqrt(this.#wire.group);
-    for (const [g, z] of transformed(groups).entries()) {
-      if (!(groups.norm[g]! > 0)) continue;
+    this.#rotation?.each(x, (z) => {
+      if (!z) return;
       this.#groups++;
-      for (let i = 0; i < z.length; i++) this.#after.add(i, z[i]! * unit);
-    }
+      for (let i = 0; i < z.length; i++) this.#after.add(i, z[i]!);
+    });
   }
 
   view(): Coordinates {
     const { format, dim } = this.#options;
-    const unit = Math.sqrt(this.#wire?.group ?? 0);
     return {
       format,
       dim,
       vectors: this.#vectors,
       before: this.#before.histogram,
       rmsBefore: this.#before.rms(this.#vectors),
-      rotated: this.#wire
+      rotated: this.#rotation
         ? {
             after: this.#after.histogram,
             rmsAfter: this.#after.rms(this.#groups),
-            centroids: Array.from(this.#wire.centroids, (c) => c * unit),
-            boundaries: Array.from(this.#wire.boundaries, (b) => b * unit),
+            centroids: this.#rotation.centroids,
+            boundaries: this.#rotation.boundaries,
           }
         : null,
     };
