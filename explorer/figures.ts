@@ -13,8 +13,29 @@ export interface FigureContent {
 
 const drawings = new WeakMap<Element, FigureContent>();
 const watch = new ResizeObserver((entries) => {
-  for (const { target } of entries) draw(target);
+  for (const { target } of entries) queue(target);
 });
+
+/** Places that wait for their plot. */
+const waiting = new Set<Element>();
+let whenDrawn = Promise.resolve();
+
+/** Plots are drawn one at a time, with room for the reader's keys and clicks between them. */
+function queue(plot: Element): void {
+  if (waiting.has(plot)) return;
+  waiting.add(plot);
+  whenDrawn = whenDrawn
+    .then(() => new Promise<void>((resolve) => setTimeout(resolve, 0)))
+    .then(() => {
+      waiting.delete(plot);
+      draw(plot);
+    });
+}
+
+/** Resolves when no plot waits. */
+export async function drawn(): Promise<void> {
+  while (waiting.size > 0) await whenDrawn;
+}
 
 /** Puts figures into a place, in the place of what was there. */
 export function showFigures(place: Element, contents: readonly FigureContent[]): void {
@@ -41,7 +62,7 @@ function fill(figure: Element, content: FigureContent): void {
   setHtml(figure.querySelector(".legend-place")!, legend(drawing));
   const plot = figure.querySelector(".plot")!;
   drawings.set(plot, content);
-  draw(plot);
+  queue(plot);
 }
 
 const legend = ({ legend: entries = [] }: Drawing): Part =>

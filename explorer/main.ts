@@ -1,7 +1,7 @@
 /** The page: what is chosen becomes a job, what the job finds is shown. */
 import { html } from "../src/report/html/html.js";
 import { element, input, place, select } from "./elements.js";
-import { setHtml } from "./figures.js";
+import { drawn, setHtml } from "./figures.js";
 import { Job } from "./job.js";
 import { showVector } from "./one-vector.js";
 import type { Reply, Settings, Summary, VectorSource } from "./protocol.js";
@@ -18,6 +18,8 @@ let settings: Settings | undefined;
 let last: Summary | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let packed: Blob | undefined;
+/** How many jobs were asked for: an answer to an earlier one changes nothing. */
+let begun = 0;
 
 const say = (text: string): void => {
   if (place("status").textContent !== text) place("status").textContent = text;
@@ -28,8 +30,24 @@ function complain(message: string | null): void {
   place("alert").textContent = message;
 }
 
-function schedule(): void {
+/** Nothing is under way. */
+function rest(text?: string): void {
+  if (text !== undefined) say(text);
+  const turn = begun;
+  void drawn().then(() => {
+    if (turn === begun) place("results").setAttribute("aria-busy", "false");
+  });
+}
+
+/** What is shown is of something else from here on. */
+function unsettle(): void {
+  begun++;
+  place("results").setAttribute("aria-busy", "true");
   clearTimeout(timer);
+}
+
+function schedule(): void {
+  unsettle();
   timer = setTimeout(begin, REST);
 }
 
@@ -40,14 +58,13 @@ function begin(): void {
   if (!source) return;
   if (typeof read === "string") {
     complain(read);
-    say("Nothing coded.");
+    rest("Nothing coded.");
     return;
   }
   complain(null);
   settings = read;
   last = undefined;
   say("Coding.");
-  place("rates").setAttribute("aria-busy", "true");
   element("download", HTMLButtonElement).hidden = true;
   analysis.start({ type: "analyse", source, settings });
   analysis.ask({ type: "vector", index: index() });
@@ -73,7 +90,7 @@ const analysis = new Job((reply: Reply): void => {
       break;
     case "rates":
       showRates(reply.rates, reply.vectors, settings!);
-      place("rates").setAttribute("aria-busy", "false");
+      rest();
       break;
     case "vector":
       showVector(reply.view);
@@ -81,7 +98,7 @@ const analysis = new Job((reply: Reply): void => {
     case "failed":
       progress(1, 1);
       complain(reply.message);
-      say("Stopped.");
+      rest("Stopped.");
   }
 });
 
@@ -162,6 +179,7 @@ function start(): void {
     if (source && settings) exporting.start({ type: "export", source, dim: settings.dim });
   });
   startSources({
+    onOpening: unsettle,
     onSource(chosen, shape) {
       source = chosen;
       input("index").value = "0";
@@ -173,7 +191,7 @@ function start(): void {
       source = undefined;
       analysis.stop();
       complain(message);
-      say("Nothing coded.");
+      rest("Nothing coded.");
     },
   });
 }

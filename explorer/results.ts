@@ -52,19 +52,16 @@ function mendedText({ nonFinite, overflow, underflow }: NonNullable<Summary["men
   return texts.length > 0 && html`<p class="alert">${texts.join("; ")}.</p>`;
 }
 
-const share = (part: number, all: number): string => `${((100 * part) / Math.max(1, all)).toFixed(1)} %`;
-
 function showRotation({ coordinates }: Summary): void {
   const { format, vectors, before, rmsBefore, rotated } = coordinates;
-  const beyond = (h: typeof before): number => h.below + h.above;
-  const inside = (h: typeof before): number => h.counts.reduce((sum, n) => sum + n, 0);
+  const beyond = before.below + before.above;
   const largest = (rms: readonly number[]): string => Math.max(...rms).toFixed(2);
   const cells = rotated && rotated.boundaries.length > 0;
   showFigures(place("rotation"), [
     {
       title: "All coordinates together",
       definition: rotated
-        ? `Density of x·√d/‖x‖ over ${count(vectors)} vectors, before and after the rotation of ${format}; dashed: N(0,1)${cells ? ", for which its codebook is made. Orange lines are the boundaries of the codebook's cells, orange dots its centroids" : ". Its codes are not those of single coordinates, so no cells are drawn"}. ${share(beyond(before), inside(before) + beyond(before))} lie beyond ±8 before it.`
+        ? `Density of x·√d/‖x‖ over ${count(vectors)} vectors, before and after the rotation of ${format}; dashed: N(0,1)${cells ? ", for which its codebook is made. Orange lines are the boundaries of the codebook's cells, orange dots its centroids" : ". Its codes are not those of single coordinates, so no cells are drawn"}.${beyond > 0 ? ` ${count(beyond)} values lie beyond ±8 before it.` : ""}`
         : `Density of x·√d/‖x‖ over ${count(vectors)} vectors; dashed: N(0,1). ${format} does not rotate all coordinates together.`,
       summary: `Largest root mean square of a coordinate ${largest(rmsBefore)}${rotated ? `, ${largest(rotated.rmsAfter)} after the rotation` : ""}.`,
       drawing: histogramPlot(coordinates),
@@ -108,9 +105,9 @@ export function showRates(rates: readonly Rate[], vectors: number, { format, dim
   showFigures(figure, [
     {
       title: "Distortion against stored bits",
-      definition: `D = Σ|x − x′|² / Σ|x|² of every format that takes dimension ${dim}, over the first ${count(vectors)} vectors. No code of b bits per value can do better than 2⁻²ᵇ on independent Gaussian values; a format that does not rotate may use what the vectors have of structure.`,
+      definition: `D = Σ|x − x′|² / Σ|x|² of every format that takes dimension ${dim}, over the first ${count(vectors)} vectors. No code of b bits per value can do better than 2⁻²ᵇ on independent Gaussian values; a format that does not rotate may use what the vectors have of structure. Ring: ${format}.`,
       summary: chosen ? `${format}: ${chosen.bits.toFixed(3)} bits, D ${precise(chosen.distortion)}.` : "",
-      drawing: rateDistortion(rates, [format]),
+      drawing: rateDistortion(rates, [format], format),
     },
   ]);
   setHtml(

@@ -37,7 +37,8 @@ export function readSettings(): Settings | string {
   if (!Number.isInteger(dim) || dim < 1) return "The dimension has to be a whole number from 1 on.";
   if (!format.supports(dim)) return `${format.name} takes ${format.dims}: the dimension is ${dim}.`;
   const seed = input("seed").value;
-  if (!/^-?\d+$/.test(seed)) return "The seed has to be a whole number.";
+  if (!/^\d+$/.test(seed) || BigInt(seed) >= 1n << 64n)
+    return "The seed has to be a whole number, 0 … 2⁶⁴ − 1.";
   return {
     format: format.name,
     dim,

@@ -10,6 +10,8 @@ export interface Shape {
 }
 
 export interface SourceListener {
+  /** Another source was chosen; it is not open yet. */
+  onOpening(): void;
   onSource(source: VectorSource, shape?: Shape): void;
   onFailure(message: string): void;
 }
@@ -30,7 +32,7 @@ export function startSources(listener: SourceListener): void {
     place("tensor-part").hidden = tensors[0]!.name === null;
     setOptions(
       select("tensor"),
-      tensors.map(({ name, shape }) => ({ value: name ?? "", text: `${name}, ${shapeText(shape)}` })),
+      tensors.map(({ name }) => ({ value: name ?? "", text: name ?? "" })),
     );
     chooseTensor();
   });
@@ -50,6 +52,7 @@ export function startSources(listener: SourceListener): void {
   }
 
   function open(chosen: Blob, name: string): void {
+    listener.onOpening();
     blob = { blob: chosen, name };
     opening.start({ type: "open", source: { kind: "file", ...blob } });
   }
@@ -62,6 +65,7 @@ export function startSources(listener: SourceListener): void {
   }
 
   async function openRecording(): Promise<void> {
+    listener.onOpening();
     const mine = ++asked;
     try {
       recording ??= await fetched(RECORDING);

@@ -104,7 +104,7 @@ function normalNumbers(length: number): Elements<Float32Array> {
       for (let i = 0; i < into.length; ) {
         const wanted = Math.floor((from + i) / BLOCK);
         if (wanted !== number) {
-          const stream = randomStream(1, `explorer ${wanted}`);
+          const stream = randomStream(wanted, "explore");
           for (let j = 0; j < BLOCK; j++) block[j] = stream.normal();
           number = wanted;
         }

@@ -103,6 +103,24 @@ describe("architecture", () => {
     expect(outside).toEqual([]);
   });
 
+  test("the explorer is a skin: it imports from src and from packages for browsers, nothing imports it", () => {
+    const explorer = new URL("../../explorer", import.meta.url).pathname;
+    const skin = (readdirSync(explorer, { recursive: true }) as string[]).filter((f) => f.endsWith(".ts"));
+    expect(skin.length).toBeGreaterThan(8);
+    const outside = skin.flatMap((file) =>
+      ts
+        .preProcessFile(readFileSync(join(explorer, file), "utf8"), true, true)
+        .importedFiles.map(({ fileName }) => fileName)
+        .filter((target) => !target.startsWith(".")),
+    );
+    expect([...new Set(outside)].sort()).toEqual([
+      "@noble/hashes/sha2.js",
+      "@noble/hashes/utils.js",
+      "@observablehq/plot",
+    ]);
+    expect([...imports.values()].flat().filter((target) => target.includes("explorer"))).toEqual([]);
+  });
+
   test("the kernels' WebAssembly is spoken in one file of src/kernels", () => {
     const speaking = files.filter(
       (f) => f.startsWith("kernels/") && /\bWebAssembly\./.test(readFileSync(join(SRC, f), "utf8")),

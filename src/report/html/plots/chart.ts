@@ -30,7 +30,7 @@ export const COLORS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "
 export const color = (i: number): string => COLORS[i % COLORS.length]!;
 
 export function chart({ width, document }: Canvas, options: Plot.PlotOptions): Element {
-  return Plot.plot({
+  const svg = Plot.plot({
     document,
     width,
     marginTop: 28,
@@ -38,6 +38,9 @@ export function chart({ width, document }: Canvas, options: Plot.PlotOptions): E
     style: { fontSize: `${FONT}px`, background: "none" },
     ...options,
   });
+  // The picture has one name, given by who shows it; Plot names each of its parts, which no part without a role may be.
+  for (const part of Array.from(svg.querySelectorAll("g[aria-label]"))) part.removeAttribute("aria-label");
+  return svg;
 }
 
 const DIGITS = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];

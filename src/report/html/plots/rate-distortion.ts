@@ -6,23 +6,29 @@ import { placeLabels } from "./labels.js";
 
 const MOST_BITS = 9.5;
 
-/** rates: of one side. first: formats that are named before others where room is short. */
-export function rateDistortion(rates: readonly Rate[], first: readonly string[] = []): Drawing {
+/** rates: of one side. first: formats that are named before others where room is short. ringed: one that is marked. */
+export function rateDistortion(
+  rates: readonly Rate[],
+  first: readonly string[] = [],
+  ringed?: string,
+): Drawing {
   const points = rates.filter(({ bits, distortion }) => bits <= MOST_BITS && distortion > 0);
   const families = [...new Set(points.map(({ family }) => family))];
   const colorOf = (family: string): string => color(families.indexOf(family));
   return {
     legend: families.map((name) => ({ name, color: colorOf(name) })),
-    draw: (canvas) => draw(canvas, points, colorOf, new Set(first)),
+    draw: (canvas) => draw(canvas, { points, colorOf, first: new Set(first), ringed }),
   };
 }
 
-function draw(
-  canvas: Canvas,
-  points: readonly Rate[],
-  colorOf: (family: string) => string,
-  first: ReadonlySet<string>,
-): Element {
+interface Content {
+  readonly points: readonly Rate[];
+  readonly colorOf: (family: string) => string;
+  readonly first: ReadonlySet<string>;
+  readonly ringed: string | undefined;
+}
+
+function draw(canvas: Canvas, { points, colorOf, first, ringed }: Content): Element {
   const small = isNarrow(canvas);
   const height = small ? 400 : 460;
   const margin = { marginLeft: 44, marginRight: 12, marginTop: 28, marginBottom: 44 };
@@ -90,6 +96,10 @@ function draw(
         strokeWidth: 1,
         title: (p: Rate) => `${p.format}: ${p.bits.toFixed(3)} bits, D ${p.distortion.toPrecision(3)}`,
       }),
+      Plot.dot(
+        points.filter((p) => p.format === ringed),
+        { x: "bits", y: "distortion", r: 7, stroke: "var(--ink)", strokeWidth: 1.75 },
+      ),
       ...(["start", "end", "middle"] as const).map((anchor) =>
         Plot.text(
           labels.filter((l) => l.anchor === anchor),
