@@ -13,11 +13,11 @@
 
 import type { Center } from "../core/centring.js";
 import type { Kernels } from "../kernels/kernels.js";
+import { HalfRows } from "./half-rows.js";
 import { KeyOffset } from "./key-offset.js";
 import { type KeyReader, type Precision, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
 import { RunningSoftmax } from "./running-softmax.js";
 import type { SideCodec } from "./side-codec.js";
-import { SinkRows } from "./sink-rows.js";
 import { RunList, type TokenRuns } from "./token-runs.js";
 
 const { fround } = Math;
@@ -37,8 +37,8 @@ export interface AttendOptions {
 
 /** What a cache keeps beside packed vectors. */
 export interface AttentionExtras {
-  /** Most first tokens in halves. */
-  readonly sinks?: number;
+  /** Most tokens in halves. */
+  readonly halves?: number;
   /** What was taken off the keys before they were encoded. */
   readonly center?: Center | undefined;
 }
@@ -55,7 +55,7 @@ export class Attention {
   readonly #sums: number;
   readonly #regions: readonly number[];
   readonly #softmax: RunningSoftmax;
-  readonly #sinks: SinkRows | undefined;
+  readonly #halves: HalfRows | undefined;
   readonly #offset: KeyOffset | undefined;
   readonly #present = new RunList();
   /** For each row: tokens it sees in all, and those of the tile at hand. */
@@ -68,7 +68,7 @@ export class Attention {
     dim: number,
     kvHeads: number,
     sides: readonly SideCodec[],
-    { sinks = 0, center }: AttentionExtras = {},
+    { halves = 0, center }: AttentionExtras = {},
   ) {
     this.#kernels = kernels;
     this.#dim = dim;
@@ -94,7 +94,7 @@ export class Attention {
     this.#regions = regions;
     this.#softmax = new RunningSoftmax(kernels);
     const preparedFloats = Math.max(...sides.map((side) => side.preparedFloats));
-    this.#sinks = sinks > 0 ? new SinkRows(kernels, dim, ROWS, sinks, pad4(preparedFloats)) : undefined;
+    this.#halves = halves > 0 ? new HalfRows(kernels, dim, ROWS, halves, pad4(preparedFloats)) : undefined;
     this.#offset = center && new KeyOffset(kernels, dim, kvHeads, center, ROWS, TILE);
   }
 
@@ -148,7 +148,7 @@ export class Attention {
     const sinks = options.sinks ?? 0;
     const sumFloats = values.needs.sumFloats;
 
-    this.#sinks?.open(runs, head, rows);
+    this.#halves?.open(runs, runs.tokens, head, rows);
     for (let r = 0; r < rows; r++) {
       const query = Math.floor((from + r) / group);
       const at = (query * heads + head * group + ((from + r) % group)) * dim;
@@ -156,7 +156,7 @@ export class Attention {
       const to = this.#query >>> 2;
       for (let i = 0; i < dim; i++) f32[to + i] = queries[at + i]!;
       keys.prepare(r, this.#query);
-      this.#sinks?.prepare(r, runs.key, this.#query);
+      this.#halves?.prepare(r, runs.key, this.#query);
       this.#offset?.prepare(r, runs.layer, head, this.#query);
       this.#seen[r] = runs.tokens - count + query + 1;
     }
@@ -177,12 +177,12 @@ export class Attention {
       for (let r = first; r < rows; r++) {
         const limit = this.#limits[r]!;
         const weights = this.#weights + 4 * TILE * r;
-        if (tile === 0) this.#sinks?.score(r, limit, weights);
+        this.#halves?.score(r, tile, limit, weights);
         this.#offset?.add(r, tile, limit, weights, exact);
         this.#hide(weights, tile, limit, this.#seen[r]! - window, sinks);
         const factor = this.#softmax.weigh(r, weights, limit, scale);
         if (factor !== 1) this.#shrink(r, factor, sumFloats);
-        if (tile === 0) this.#sinks?.accumulate(r, limit, weights, sparse);
+        this.#halves?.accumulate(r, tile, limit, weights, sparse);
       }
       values.accumulate(first, rows, this.#limits, this.#weights, sparse, this.#sums);
     }
@@ -192,7 +192,7 @@ export class Attention {
       const to = (query * heads + head * group + ((from + r) % group)) * dim;
       const sum = this.#sums + 4 * r * sumFloats;
       values.gather(sum);
-      this.#sinks?.finish(r, sum);
+      this.#halves?.finish(r, sum);
       runs.value.finish(sum);
       const inverse = this.#softmax.inverse(r);
       const { f32 } = arena;
@@ -248,7 +248,7 @@ export class Attention {
     const { f32 } = this.#kernels.arena;
     const at = (this.#sums >>> 2) + r * sumFloats;
     for (let i = at; i < at + sumFloats; i++) f32[i]! *= factor;
-    this.#sinks?.shrink(r, factor);
+    this.#halves?.shrink(r, factor);
   }
 
   /** Scores of tokens from … to of a head, unscaled: out[i] ← ⟨query, k̂⟩; absent tokens get −∞. query: (dim,). */
@@ -265,8 +265,8 @@ export class Attention {
     keys.open(this.#space);
     arena.f32.set(query, this.#query >>> 2);
     keys.prepare(0, this.#query);
-    this.#sinks?.open(runs, head, 1);
-    this.#sinks?.prepare(0, runs.key, this.#query);
+    this.#halves?.open(runs, runs.tokens, head, 1);
+    this.#halves?.prepare(0, runs.key, this.#query);
     this.#offset?.prepare(0, runs.layer, head, this.#query);
     out.fill(Number.NEGATIVE_INFINITY);
     for (let tile = from - (from % TILE); tile < to; tile += TILE) {
@@ -275,7 +275,7 @@ export class Attention {
       this.#collect(runs, head, tile, end, keys);
       this.#limits[0] = end - tile;
       keys.score(0, 1, this.#limits, this.#weights);
-      if (tile === 0) this.#sinks?.score(0, end, this.#weights);
+      this.#halves?.score(0, tile, end - tile, this.#weights);
       this.#offset?.add(0, tile, end - tile, this.#weights, true);
       const { at, count, length } = this.#present;
       for (let n = 0; n < length; n++)
@@ -285,7 +285,7 @@ export class Attention {
   }
 
   release(): void {
-    this.#sinks?.release();
+    this.#halves?.release();
     this.#offset?.release();
     this.#softmax.release();
     for (const region of this.#regions) this.#kernels.arena.release(region);

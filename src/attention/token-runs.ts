@@ -1,10 +1,10 @@
 /** Where the vectors of a layer lie, and which of a tile's tokens are there. */
+import type { HalfRuns } from "./half-rows.js";
 import { TILE } from "./readers.js";
 import type { SideCodec } from "./side-codec.js";
-import type { SinkRuns } from "./sink-rows.js";
 
 /** The vectors of one layer: runs of tokens whose keys, and whose values, are contiguous for each head. */
-export interface TokenRuns extends SinkRuns {
+export interface TokenRuns extends HalfRuns {
   /** Which layer it is: keys may be centred by means of its own. */
   readonly layer: number;
   readonly key: SideCodec;

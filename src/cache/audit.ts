@@ -2,10 +2,11 @@
 
 import { RELEASED, type TableNode } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
+import type { RecentBlock } from "./recent.js";
 import { mostFilled } from "./sequences.js";
 
 /** @throws Error naming the first invariant that does not hold. */
-export function auditCache({ config, vectors, tables, prefixes, kernels, sinks }: CacheParts): void {
+export function auditCache({ config, vectors, tables, prefixes, kernels, sinks, recent }: CacheParts): void {
   const { pages, sequences, written } = tables;
   const { layers, kvHeads, pageTokens } = config;
   const holds = (condition: boolean, what: () => string): void => {
@@ -14,6 +15,7 @@ export function auditCache({ config, vectors, tables, prefixes, kernels, sinks }
 
   const references = new Uint32Array(pages.count);
   const nodes = new Map<TableNode, number>();
+  const blocks = new Map<RecentBlock, number>();
   let live = 0;
   for (const sequence of sequences) {
     live++;
@@ -28,6 +30,15 @@ export function auditCache({ config, vectors, tables, prefixes, kernels, sinks }
       );
       references[page]!++;
     }
+    const { block, from } = sequence.recent;
+    if (block) blocks.set(block, (blocks.get(block) ?? 0) + 1);
+    fill.forEach((tokens, layer) => {
+      const inHalves = tokens - from[layer]!;
+      holds(
+        inHalves >= 0 && inHalves <= recent.tokens && (inHalves === 0 || block !== undefined),
+        () => `sequence ${handle}, layer ${layer}: last tokens in halves from ${from[layer]} of ${tokens}`,
+      );
+    });
     let present = 0;
     table.toArray().forEach((page, index) => {
       if (page === RELEASED) {
@@ -63,6 +74,12 @@ export function auditCache({ config, vectors, tables, prefixes, kernels, sinks }
       node.references === count,
       () => `a node of page tables has ${node.references} references, counted ${count}`,
     );
+  for (const [block, count] of blocks)
+    holds(
+      block.references === count,
+      () => `halves of last tokens have ${block.references} references, counted ${count}`,
+    );
+  holds(blocks.size === recent.count, () => `${recent.count} blocks of last tokens, counted ${blocks.size}`);
   holds(live === sequences.count, () => `${sequences.count} sequences, counted ${live}`);
   for (const { page } of prefixes.entries()) references[page]!++;
 

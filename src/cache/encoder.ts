@@ -31,7 +31,8 @@ export class Encoder {
   readonly #x: number;
   readonly #decoded: number;
   readonly #squares = new Float64Array(CHUNK);
-  readonly #pending: SanitizedVectors = { nonFinite: 0, overflow: 0 };
+  /** Vectors of the append that were mended, each once: 2 · vector + side. */
+  readonly #pending = { nonFinite: new Set<number>(), overflow: new Set<number>() };
   #capacity: number;
   #bytes: number;
 
@@ -59,32 +60,40 @@ export class Encoder {
       this.#bytes = larger;
       this.#capacity = bytes;
     }
-    this.#pending.nonFinite = 0;
-    this.#pending.overflow = 0;
+    this.#pending.nonFinite.clear();
+    this.#pending.overflow.clear();
     return this.#bytes;
   }
 
   /** The vectors were written: what was mended counts. */
   commit(): void {
-    this.counts.nonFinite += this.#pending.nonFinite;
-    this.counts.overflow += this.#pending.overflow;
+    this.counts.nonFinite += this.#pending.nonFinite.size;
+    this.counts.overflow += this.#pending.overflow.size;
   }
 
   /**
-   * x: (n, dim) → out: (n, stride); of the first `halves` vectors zeros there, and halves at `halvesOut`: (halves, dim).
+   * Vectors from … to of x: (n, dim) as halves → out: (to − from, dim).
    * @throws CacheError NON_FINITE, SCALE_OVERFLOW naming vector and side.
    */
-  encode(codec: SideCodec, side: Side, x: Float32Array, out: number, halves = 0, halvesOut = 0): void {
-    const n = x.length / this.#dim;
-    for (let at = 0; at < halves; at += CHUNK) {
-      const rows = Math.min(CHUNK, halves - at);
+  encodeHalves(codec: SideCodec, side: Side, x: Float32Array, from: number, to: number, out: number): void {
+    for (let at = from; at < to; at += CHUNK) {
+      const rows = Math.min(CHUNK, to - at);
+      const halves = out + 2 * (at - from) * this.#dim;
       this.#load(x, at, rows, side);
-      codec.encodeHalves(this.#x, rows, halvesOut + 2 * at * this.#dim);
-      this.#fitHalves(halvesOut + 2 * at * this.#dim, rows, at, side);
+      codec.encodeHalves(this.#x, rows, halves);
+      this.#fitHalves(halves, rows, at, side);
     }
+  }
+
+  /**
+   * x: (n, dim) → out: (n, stride); zeros there for the first `skipped` vectors.
+   * @throws CacheError NON_FINITE, SCALE_OVERFLOW naming vector and side.
+   */
+  encode(codec: SideCodec, side: Side, x: Float32Array, out: number, skipped = 0): void {
+    const n = x.length / this.#dim;
     const { u8 } = this.#kernels.arena;
-    u8.fill(0, out, out + halves * codec.stride);
-    for (let at = halves; at < n; at += CHUNK) {
+    u8.fill(0, out, out + skipped * codec.stride);
+    for (let at = skipped; at < n; at += CHUNK) {
       const rows = Math.min(CHUNK, n - at);
       this.#load(x, at, rows, side);
       const chunk = out + at * codec.stride;
@@ -118,7 +127,7 @@ export class Encoder {
         u16[i] = (u16[i]! & 0x8000) | 0x7bff;
         large = true;
       }
-      if (large) this.#pending.overflow++;
+      if (large) this.#pending.overflow.add(nameOf(at + r, side));
     }
   }
 
@@ -136,7 +145,7 @@ export class Encoder {
         `${side} vector ${vector} has ${f32[from + bad]} at coordinate ${bad}`,
       );
     }
-    this.#pending.nonFinite++;
+    this.#pending.nonFinite.add(nameOf(vector, side));
     for (let i = from; i < from + this.#dim; i++)
       f32[i] = Number.isNaN(f32[i]!) ? 0 : Math.min(F16_MAX, Math.max(-F16_MAX, f32[i]!));
     return Number.POSITIVE_INFINITY; // looked at once more after encoding
@@ -154,7 +163,7 @@ export class Encoder {
           "SCALE_OVERFLOW",
           `${side} vector ${vector} is too large for ${codec.format}: its scale does not fit a half`,
         );
-      if (!halved) this.#pending.overflow++;
+      if (!halved) this.#pending.overflow.add(nameOf(vector, side));
       const values = arena.floats(x, this.#dim);
       for (let i = 0; i < values.length; i++) values[i]! *= 0.5;
       codec.encode(x, 1, code);
@@ -165,3 +174,5 @@ export class Encoder {
     for (const pointer of [this.#x, this.#decoded, this.#bytes]) this.#kernels.arena.release(pointer);
   }
 }
+
+const nameOf = (vector: number, side: Side): number => 2 * vector + (side === "key" ? 0 : 1);

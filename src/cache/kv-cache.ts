@@ -53,8 +53,11 @@ export class KvCache implements Iterable<SequenceHandle> {
     this.#parts = openParts(options);
     const { config, kernels, codecs } = this.#parts;
     this.config = config;
-    const { headDim, kvHeads, sinks, center } = config;
-    this.#attention = new Attention(kernels, headDim, kvHeads, codecs.distinct, { sinks, center });
+    const { headDim, kvHeads, sinks, recent, center } = config;
+    this.#attention = new Attention(kernels, headDim, kvHeads, codecs.distinct, {
+      halves: sinks + recent,
+      center,
+    });
     this.#runs = new PagedRuns(this.#parts);
   }
 
@@ -283,6 +286,7 @@ export class KvCache implements Iterable<SequenceHandle> {
 
   /** Gives all memory back to the backend. The cache is of no use afterwards. */
   dispose(): void {
+    this.#parts.recent.dispose(Array.from(this.#parts.tables.sequences, ({ recent }) => recent));
     this.#parts.tables.pages.dispose();
     this.#parts.sinks.dispose();
     this.#parts.vectors.release();

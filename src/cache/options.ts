@@ -42,6 +42,11 @@ export interface KvCacheOptions {
   readonly center?: Center;
   /** First tokens of every sequence that are kept in halves beside the packed pages; at most pageTokens. Default 0. */
   readonly sinks?: number;
+  /**
+   * Last tokens of every sequence that are kept in halves too, beside their codes, and read from there: 0 … 65536. A token's
+   * code is made when it arrives and is read once it has left this window. Default 0.
+   */
+  readonly recent?: number;
 }
 
 /** The same, complete, and plain data but for the backend: what a snapshot records. */
@@ -57,6 +62,7 @@ export interface CacheConfig extends Geometry {
   /** Names the centre: SHA-256 of means and rope, "" without. */
   readonly centerDigest: string;
   readonly sinks: number;
+  readonly recent: number;
 }
 
 /** Options that give this configuration. */
@@ -93,8 +99,9 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
   assertOneOf(nonFinite, "nonFinite", ["reject", "sanitize"]);
   for (const name of ["keyScale", "valueScale"] as const)
     if (options[name] !== undefined) assertOneOf(options[name], name, SCALE_RULES);
-  const { sinks = 0 } = options;
+  const { sinks = 0, recent = 0 } = options;
   assertInteger(sinks, "sinks", 0, pageTokens);
+  assertInteger(recent, "recent", 0, 65536);
   const center = options.center && checkCenter(options.center, layers * kvHeads * headDim, headDim);
   return {
     layers,
@@ -112,6 +119,7 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
     center,
     centerDigest: center ? digestOf(center) : "",
     sinks,
+    recent,
   };
 }
 

@@ -12,6 +12,7 @@ import type { Geometry } from "./layout.js";
 import { RELEASED } from "./page-table.js";
 import type { PageVectors } from "./page-vectors.js";
 import { Pages } from "./pages.js";
+import type { RecentBlocks } from "./recent.js";
 import { leastFilled, mostFilled, type Sequence, Sequences } from "./sequences.js";
 import type { SinkBlocks } from "./sinks.js";
 
@@ -31,6 +32,7 @@ export class PageTables {
   readonly #vectors: PageVectors;
   readonly #evictable: Evictable;
   readonly #sinks: SinkBlocks;
+  readonly #recent: RecentBlocks;
 
   constructor(
     arena: Arena,
@@ -38,8 +40,10 @@ export class PageTables {
     vectors: PageVectors,
     evictable: Evictable,
     sinks: SinkBlocks,
+    recent: RecentBlocks,
   ) {
     this.#sinks = sinks;
+    this.#recent = recent;
     this.#geometry = geometry;
     this.#vectors = vectors;
     this.#evictable = evictable;
@@ -153,6 +157,7 @@ export class PageTables {
   fork(parent: Sequence): Sequence {
     const child = this.sequences.create(parent.table);
     child.fill.set(parent.fill);
+    this.#recent.share(parent.recent, child.recent);
     this.forks++;
     return child;
   }
@@ -189,6 +194,7 @@ export class PageTables {
   adopt(pages: readonly number[], tokens: number): Sequence {
     const sequence = this.sequences.create();
     sequence.fill.fill(tokens);
+    sequence.recent.from.fill(tokens);
     for (const page of pages) {
       this.pages.retain(page);
       sequence.table.push(page);
@@ -213,6 +219,7 @@ export class PageTables {
     sequence.table.truncate(Math.ceil(length / pageTokens));
     for (let layer = 0; layer < sequence.fill.length; layer++)
       sequence.fill[layer] = Math.min(sequence.fill[layer]!, length);
+    this.#recent.truncate(sequence.recent, length);
   }
 
   /** Releases the pages that hold only tokens from `sinks` on and before the last `window`. How many. */
@@ -226,6 +233,7 @@ export class PageTables {
     const { table, reserved } = sequence;
     for (let i = reserved.length - 1; i >= 0; i--) this.pages.release(reserved[i]!);
     table.truncate(0);
+    this.#recent.drop(sequence.recent);
     this.sequences.remove(sequence);
   }
 }

@@ -7,8 +7,8 @@ import type { Sequence } from "./sequences.js";
 
 /**
  * A layer of a sequence as attention reads it: the pages in place, one run per page and head. One object is opened
- * again for every call, so that nothing is allocated. First tokens that are kept in halves are zeros there; attention
- * puts them in from the block of the first page.
+ * again for every call, so that nothing is allocated. Tokens that are kept in halves attention puts in from there: the
+ * first ones from the block of the first page, the last ones from the block of the sequence.
  */
 export class PagedRuns implements TokenRuns {
   keyPointer = 0;
@@ -16,6 +16,8 @@ export class PagedRuns implements TokenRuns {
   tokens = 0;
   layer = 0;
   sinkTokens = 0;
+  recentFrom = 0;
+  ring = 0;
   #sinkPage = 0;
   key!: SideCodec;
   value!: SideCodec;
@@ -38,6 +40,9 @@ export class PagedRuns implements TokenRuns {
       this.#sinkPage = sequence.table.get(0);
       if (this.#sinkPage !== RELEASED) this.sinkTokens = Math.min(sinks.tokens, this.tokens);
     }
+    const { recent } = this.#parts;
+    this.recentFrom = sequence.recent.from[layer]!;
+    this.ring = sequence.recent.block ? recent.tokens : 0;
     this.key = this.#parts.codecs.key[layer]!;
     this.value = this.#parts.codecs.value[layer]!;
     this.#keyRegion = this.#parts.layout.region(layer, "key");
@@ -49,6 +54,13 @@ export class PagedRuns implements TokenRuns {
   }
   sinkValues(head: number): number {
     return this.#parts.sinks.pointer(this.#sinkPage, this.layer, "value", head);
+  }
+
+  recentKeys(head: number): number {
+    return this.#parts.recent.pointer(this.#sequence.recent.block!, this.layer, "key", head);
+  }
+  recentValues(head: number): number {
+    return this.#parts.recent.pointer(this.#sequence.recent.block!, this.layer, "value", head);
   }
 
   seek(position: number, head: number): number {

@@ -10,6 +10,7 @@ import { type CacheConfig, checkOptions, type KvCacheOptions, openBackend } from
 import { PageTables } from "./page-tables.js";
 import { PageVectors } from "./page-vectors.js";
 import { PrefixIndex } from "./prefix.js";
+import { RecentBlocks } from "./recent.js";
 import { SinkBlocks } from "./sinks.js";
 
 export interface CacheParts {
@@ -22,6 +23,7 @@ export interface CacheParts {
   readonly kernels: Kernels;
   readonly codecs: LayerCodecs;
   readonly sinks: SinkBlocks;
+  readonly recent: RecentBlocks;
   readonly center: KeyCenter | undefined;
 }
 
@@ -45,11 +47,12 @@ export function openParts(options: KvCacheOptions): CacheParts {
   const prefixes = new PrefixIndex(config.pageTokens);
   const sinks = new SinkBlocks(kernels.arena, config, config.sinks);
   const vectors = new PageVectors(kernels.arena, config, layout, (layer, side) => codecs[side][layer]!.store);
-  const tables = new PageTables(kernels.arena, config, vectors, prefixes, sinks);
+  const recent = new RecentBlocks(kernels.arena, config, config.recent);
+  const tables = new PageTables(kernels.arena, config, vectors, prefixes, sinks, recent);
   prefixes.bind(tables.pages);
   const encoder = new Encoder(kernels, config.headDim, config.nonFinite);
   const center = config.center && new KeyCenter(config.center, config.kvHeads, config.headDim);
-  return { config, layout, vectors, tables, prefixes, encoder, kernels, codecs, sinks, center };
+  return { config, layout, vectors, tables, prefixes, encoder, kernels, codecs, sinks, recent, center };
 }
 
 function openCodecs(config: CacheConfig, kernels: Kernels): LayerCodecs {

@@ -4,12 +4,13 @@ import { CacheError } from "./cache-error.js";
 import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
 import { identityOf } from "./prefix.js";
+import type { RecentTokens } from "./recent.js";
 import { pagesOf, type SequenceHandle } from "./sequences.js";
 import { equal, type SavedCache } from "./snapshot-fields.js";
 
 /** parts: those of a new cache with the saved configuration. @throws CacheError CORRUPT_SNAPSHOT. */
 export function restoreInto(parts: CacheParts, saved: SavedCache): void {
-  const { tables, prefixes, vectors, config, encoder, sinks } = parts;
+  const { tables, prefixes, vectors, config, encoder, sinks, recent } = parts;
   const references = new Uint32Array(config.pages);
   for (const { table } of saved.sequences)
     for (const page of table) if (page !== RELEASED) references[page]!++;
@@ -24,9 +25,17 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
     tables.written.set(fill, index * config.layers);
   }
   tables.sequences.restore(saved.generations, saved.freeSlots);
-  for (const { handle, fill, table } of saved.sequences) {
+  const blocks = new Map<number, RecentTokens>();
+  for (const { handle, fill, table, recentFrom, block } of saved.sequences) {
     const sequence = tables.sequences.revive(handle);
     sequence.fill.set(fill);
+    const first = blocks.get(block);
+    if (first) recent.share(first, sequence.recent);
+    else if (block >= 0) {
+      recent.bytes(recent.own(sequence.recent)).set(saved.blocks[block]!);
+      blocks.set(block, sequence.recent);
+    }
+    sequence.recent.from.set(recentFrom);
     tables.place(sequence, table);
   }
   for (const entry of saved.prefixes) prefixes.restore(entry);
@@ -46,7 +55,7 @@ export function restoreInto(parts: CacheParts, saved: SavedCache): void {
 
 /** @throws CacheError INVALID_ARGUMENT for a snapshot that does not fit, OUT_OF_PAGES. */
 export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHandle {
-  const { tables, vectors, config, sinks } = parts;
+  const { tables, vectors, config, sinks, recent } = parts;
   const [source] = saved.sequences;
   if (!source || saved.sequences.length !== 1)
     throw new CacheError(
@@ -57,6 +66,11 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
     throw new CacheError(
       "INVALID_ARGUMENT",
       "the snapshot has other formats, another geometry or another seed",
+    );
+  if (saved.config.recent !== config.recent)
+    throw new CacheError(
+      "INVALID_ARGUMENT",
+      `the snapshot has ${saved.config.recent} last tokens in halves, the cache ${config.recent}`,
     );
   const pages = new Map(saved.pages.map((page) => [page.index, page]));
   const present = source.table.filter((page) => page !== RELEASED);
@@ -71,6 +85,7 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
       )
         throw new CacheError("CORRUPT_SNAPSHOT", `snapshot: page ${page} lacks tokens of its sequence`);
   sinks.prepare();
+  if (source.block >= 0) recent.prepare({ block: undefined, from: source.recentFrom });
   const sequence = tables.adoptBlank(
     source.table.map((page) => page !== RELEASED),
     source.fill,
@@ -85,6 +100,8 @@ export function adoptSequence(parts: CacheParts, saved: SavedCache): SequenceHan
     if (halves.length > 0) sinks.bytes(to).set(halves);
     tables.written.set(fill, to * config.layers);
   });
+  sequence.recent.from.set(source.recentFrom);
+  if (source.block >= 0) recent.bytes(recent.own(sequence.recent)).set(saved.blocks[source.block]!);
   return sequence.handle;
 }
 

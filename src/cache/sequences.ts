@@ -6,6 +6,7 @@
 import { CacheError } from "./cache-error.js";
 import { PageTable } from "./page-table.js";
 import type { Pages } from "./pages.js";
+import type { RecentTokens } from "./recent.js";
 
 /** A sequence's name. Opaque; valid until `free`. */
 export type SequenceHandle = number;
@@ -18,6 +19,8 @@ export interface Sequence {
   readonly reserved: number[];
   /** Tokens that each layer holds. */
   readonly fill: Uint32Array;
+  /** Last tokens in halves. */
+  readonly recent: RecentTokens;
 }
 
 const SLOTS = 1 << 20;
@@ -99,6 +102,7 @@ export class Sequences {
       table: like?.fork() ?? new PageTable(this.#pages),
       reserved: [],
       fill: new Uint32Array(this.#layers),
+      recent: { block: undefined, from: new Uint32Array(this.#layers) },
     };
     this.#live[slot] = sequence;
     this.#count++;

@@ -13,7 +13,7 @@ import { type SequenceHandle, splitHandle } from "./sequences.js";
 
 export const MAGIC = "turboquant-kv/cache";
 /** The version that snapshots are written with; others are refused. */
-export const SNAPSHOT_VERSION = 2;
+export const SNAPSHOT_VERSION = 3;
 
 /** Options of `KvCache.restore`. */
 export interface RestoreOptions {
@@ -37,6 +37,10 @@ export interface SavedSequence {
   readonly fill: Uint32Array;
   /** Pages in order of position, reserved ones last; RELEASED where a window has passed. */
   readonly table: readonly number[];
+  /** For each layer the first of the last tokens in halves. */
+  readonly recentFrom: Uint32Array;
+  /** Which block they are in; −1: none. */
+  readonly block: number;
 }
 
 /** A snapshot's contents, all checked against each other. */
@@ -52,9 +56,11 @@ export interface SavedCache {
   /** allocations, frees, copies, forks, hits, misses, evictions, nonFinite, overflow */
   readonly counters: readonly number[];
   readonly pages: readonly SavedPage[];
+  /** Halves of last tokens. */
+  readonly blocks: readonly Uint8Array[];
 }
 
-const FIELDS = 12;
+const FIELDS = 13;
 const COUNTERS = 9;
 
 function expect(condition: boolean, what: string): asserts condition {
@@ -89,7 +95,8 @@ export function parseSnapshot(fields: unknown, options: RestoreOptions): SavedCa
   const kind = fields[3];
   expect(kind === "cache" || kind === "sequence", "kind of snapshot");
   const pages = parsePages(fields[11], config, pageBytes);
-  const sequences = parseSequences(fields[4], config);
+  const blocks = parseBlocks(fields[12], config);
+  const sequences = parseSequences(fields[4], config, blocks.length);
   const generations = fields[5];
   expect(Array.isArray(generations) && generations.every((n) => isCount(n, 2 ** 32)), "generations of slots");
   const freeSlots = fields[6];
@@ -140,11 +147,23 @@ export function parseSnapshot(fields: unknown, options: RestoreOptions): SavedCa
   expect(isCount(clock) && prefixes.every(({ used }) => used <= clock), "clock");
   const counters = fields[10];
   expect(isCounts(counters, COUNTERS), "counters");
-  return { config, kind, sequences, generations, freeSlots, freePages, prefixes, clock, counters, pages };
+  return {
+    config,
+    kind,
+    sequences,
+    generations,
+    freeSlots,
+    freePages,
+    prefixes,
+    clock,
+    counters,
+    pages,
+    blocks,
+  };
 }
 
 function parseConfig(value: unknown): CacheConfig {
-  expect(Array.isArray(value) && value.length === 15, "configuration");
+  expect(Array.isArray(value) && value.length === 16, "configuration");
   const [
     layers,
     kvHeads,
@@ -161,6 +180,7 @@ function parseConfig(value: unknown): CacheConfig {
     sinks,
     means,
     rope,
+    recent,
   ] = value;
   expect(means instanceof Uint8Array && means.length % 4 === 0 && typeof rope === "string", "centre");
   expect(typeof seed === "string" && /^(0|[1-9]\d{0,19})$/.test(seed), "seed");
@@ -179,6 +199,7 @@ function parseConfig(value: unknown): CacheConfig {
       ...(keyScale === "" ? {} : { keyScale }),
       ...(valueScale === "" ? {} : { valueScale }),
       sinks,
+      recent,
       ...(rope === "" ? {} : { center: parseCenter(means, rope) }),
     });
   } catch (error) {
@@ -219,11 +240,25 @@ function parsePages(value: unknown, config: CacheConfig, pageBytes: number): Sav
   });
 }
 
-function parseSequences(value: unknown, { layers, pageTokens, pages }: CacheConfig): SavedSequence[] {
+function parseBlocks(value: unknown, { layers, kvHeads, headDim, recent }: CacheConfig): Uint8Array[] {
+  const bytes = 4 * layers * kvHeads * headDim * recent;
+  expect(
+    Array.isArray(value) && value.every((b) => b instanceof Uint8Array && bytes > 0 && b.length === bytes),
+    "halves of last tokens",
+  );
+  return value;
+}
+
+function parseSequences(
+  value: unknown,
+  { layers, pageTokens, pages, recent }: CacheConfig,
+  blocks: number,
+): SavedSequence[] {
   expect(Array.isArray(value), "sequences");
-  return value.map((entry, i) => {
-    expect(Array.isArray(entry) && entry.length === 3, `sequence ${i}`);
-    const [handle, fill, table] = entry;
+  const used = new Set<number>();
+  const sequences = value.map((entry, i) => {
+    expect(Array.isArray(entry) && entry.length === 5, `sequence ${i}`);
+    const [handle, fill, table, from, block] = entry;
     expect(isCount(handle), `handle of sequence ${i}`);
     expect(
       Array.isArray(table) && isCounts(fill, layers, table.length * pageTokens),
@@ -233,8 +268,17 @@ function parseSequences(value: unknown, { layers, pageTokens, pages }: CacheConf
       table.every((page) => page === RELEASED || isCount(page, pages - 1)),
       `table of sequence ${i}`,
     );
-    return { handle, fill: Uint32Array.from(fill), table };
+    const whole = fill.every((n, layer) => n === from?.[layer]);
+    expect(
+      isCounts(from, layers) && fill.every((n, layer) => n >= from[layer]! && n - from[layer]! <= recent),
+      `last tokens of sequence ${i}`,
+    );
+    expect(whole ? block === -1 : isCount(block, blocks - 1), `halves of the last tokens of sequence ${i}`);
+    if (!whole) used.add(block);
+    return { handle, fill: Uint32Array.from(fill), table, recentFrom: Uint32Array.from(from), block };
   });
+  expect(used.size === blocks, "halves of last tokens that no sequence has");
+  return sequences;
 }
 
 function parsePrefixes(value: unknown, config: CacheConfig, known: ReadonlySet<number>): PrefixEntry[] {

@@ -6,11 +6,13 @@
  *   2 configuration                  8 kept prefixes: [hash, parent, page, tokens (u32, bin), used]
  *   3 "cache" or "sequence"          9 clock
  *   4 sequences: [handle, fill       10 counters
- *     per layer, table]              11 pages: [index, tokens per layer, SHA-256, bytes], by index
+ *     per layer, table, first of     11 pages: [index, tokens per layer, SHA-256, bytes], by index
+ *     the last tokens in halves      12 blocks of last tokens' halves: bytes
+ *     per layer, block or −1]
  *   5 generation of each slot
  *
- * The configuration ends with the tokens in halves, the means (f32, bin, empty without) and their rope (JSON). A page that
- * has a block of halves has it behind its bytes.
+ * The configuration ends with the first tokens in halves, the means (f32, bin, empty without), their rope (JSON), and the last
+ * tokens in halves. A page that has a block of first tokens' halves has it behind its bytes.
  *
  * Equal caches give equal bytes: tokens that were forgotten are saved as zeros. One sequence is saved as the only one
  * of a cache of the same size, its pages numbered in its own order.
@@ -24,6 +26,7 @@ import { CacheError } from "./cache-error.js";
 import type { CacheConfig } from "./options.js";
 import { RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
+import type { RecentBlock } from "./recent.js";
 import { pagesOf, type Sequence } from "./sequences.js";
 import {
   equal,
@@ -71,6 +74,7 @@ export function saveSnapshot(parts: CacheParts, only?: Sequence): Uint8Array {
       valueScale ?? "",
       config.sinks,
       ...savedCenter(config.center),
+      config.recent,
     ],
     only ? "sequence" : "cache",
     body.sequences,
@@ -84,6 +88,7 @@ export function saveSnapshot(parts: CacheParts, only?: Sequence): Uint8Array {
       const bytes = visibleBytes(parts, page, fill);
       return [index, fill, sha256(bytes), bytes];
     }),
+    body.blocks,
   ]);
   const out = new Uint8Array(payload.length + 34);
   out.set(payload);
@@ -92,14 +97,21 @@ export function saveSnapshot(parts: CacheParts, only?: Sequence): Uint8Array {
   return out;
 }
 
+/** Handle, tokens per layer, pages, first of the last tokens in halves per layer, block or −1. */
+type SavedTable = [number, number[], number[], number[], number];
+
 type SavedTables = {
-  sequences: [number, number[], number[]][];
+  sequences: SavedTable[];
+  /** Halves of last tokens, as sequences refer to them. */
+  blocks: Uint8Array[];
   free: Uint32Array;
   /** Index in the snapshot, page of the cache, tokens per layer that anyone can see. */
   pages: [number, number, number[]][];
 };
 
-function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
+function wholeCache(parts: CacheParts): SavedTables {
+  const { config, tables, prefixes } = parts;
+  const halves = savedRecent(parts, [...tables.sequences]);
   const fills = new Map<number, number[]>();
   const see = (page: number, tokens: (layer: number) => number): void => {
     const fill = fills.get(page) ?? Array.from({ length: config.layers }, () => 0);
@@ -110,7 +122,7 @@ function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
   for (const sequence of tables.sequences) {
     const { handle, fill } = sequence;
     const table = pagesOf(sequence);
-    sequences.push([handle, [...fill], table]);
+    sequences.push([handle, [...fill], table, ...halves.of(sequence)]);
     table.forEach((page, index) => {
       if (page !== RELEASED) see(page, (layer) => tokensOn(fill[layer]!, index, config.pageTokens));
     });
@@ -119,11 +131,13 @@ function wholeCache({ config, tables, prefixes }: CacheParts): SavedTables {
   const pages = [...fills]
     .sort(([a], [b]) => a - b)
     .map(([page, fill]) => [page, page, fill] as [number, number, number[]]);
-  return { sequences, free: tables.pages.freeList, pages };
+  return { sequences, blocks: halves.blocks, free: tables.pages.freeList, pages };
 }
 
-function oneSequence({ config }: CacheParts, sequence: Sequence): SavedTables {
+function oneSequence(parts: CacheParts, sequence: Sequence): SavedTables {
+  const { config } = parts;
   const { fill } = sequence;
+  const { blocks, of } = savedRecent(parts, [sequence]);
   const pages: SavedTables["pages"] = [];
   const renumbered = pagesOf(sequence).map((page, index) => {
     if (page === RELEASED) return RELEASED;
@@ -131,8 +145,40 @@ function oneSequence({ config }: CacheParts, sequence: Sequence): SavedTables {
     return pages.push([pages.length, page, tokens]) - 1;
   });
   const free = Uint32Array.from({ length: config.pages - pages.length }, (_, i) => config.pages - 1 - i);
-  return { sequences: [[0, [...fill], renumbered]], free, pages };
+  const saved: SavedTable = [0, [...fill], renumbered, ...of(sequence)];
+  return { sequences: [saved], blocks, free, pages };
 }
+
+/** Blocks of last tokens' halves that somebody sees, in the order of sequences, with zeros where nobody does. */
+function savedRecent({ config, kernels, recent }: CacheParts, sequences: readonly Sequence[]) {
+  const bytes = new Map<RecentBlock, Uint8Array>();
+  const row = 2 * config.headDim;
+  for (const sequence of sequences) {
+    const { fill } = sequence;
+    const { block, from } = sequence.recent;
+    if (!block || !hasRecent(sequence)) continue;
+    const saved = bytes.get(block) ?? new Uint8Array(recent.blockBytes);
+    bytes.set(block, saved);
+    for (const [layer, tokens] of fill.entries())
+      for (const side of ["key", "value"] as const)
+        for (let head = 0; head < config.kvHeads; head++)
+          for (let p = from[layer]!; p < tokens; p++) {
+            const at = recent.pointer(block, layer, side, head) + (p % recent.tokens) * row;
+            saved.set(kernels.arena.bytes(at, row), at - block.pointer);
+          }
+  }
+  const order = [...bytes.keys()];
+  return {
+    blocks: [...bytes.values()],
+    of: (sequence: Sequence): [number[], number] => {
+      const { block, from } = sequence.recent;
+      return [[...from], block && hasRecent(sequence) ? order.indexOf(block) : -1];
+    },
+  };
+}
+
+const hasRecent = ({ fill, recent }: Sequence): boolean =>
+  fill.some((tokens, layer) => tokens > recent.from[layer]!);
 
 function savedCenter(center: CacheConfig["center"]): [Uint8Array, string] {
   if (!center) return [new Uint8Array(0), ""];

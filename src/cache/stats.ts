@@ -26,9 +26,11 @@ export interface CacheStats {
     readonly token: number;
     /** First tokens in halves: of each page that begins a sequence, besides its own bytes. */
     readonly sinks: number;
+    /** Last tokens in halves: of each sequence that has any, unless it shares them with a fork. */
+    readonly recent: number;
     /** Means of centred keys. */
     readonly means: number;
-    /** Pages in use, with the blocks of first tokens. */
+    /** Pages in use, with the blocks of first and last tokens. */
     readonly physical: number;
     /** Pages that have memory, in use or free again. */
     readonly resident: number;
@@ -63,6 +65,7 @@ export function cacheStats({
   prefixes,
   kernels,
   sinks,
+  recent,
   center,
 }: CacheParts): CacheStats {
   const { pages, sequences } = tables;
@@ -82,6 +85,7 @@ export function cacheStats({
   }
   let blocks = 0;
   for (let page = 0; page < pages.count; page++) if (pages.references[page]! > 0 && sinks.has(page)) blocks++;
+  const recentBytes = recent.count * recent.blockBytes;
   const resident = pages.residentCount * layout.pageBytes;
   const arena = kernels.arena.usedBytes - pages.residentCount * Math.ceil(layout.pageBytes / 16) * 16;
   const perPage = 12 + 4 * layers;
@@ -101,18 +105,20 @@ export function cacheStats({
       page: layout.pageBytes,
       token: layout.tokenBytes,
       sinks: sinks.blockBytes,
+      recent: recent.blockBytes,
       means: center?.bytes ?? 0,
-      physical: pages.usedCount * layout.pageBytes + blocks * sinks.blockBytes,
-      resident: resident + sinks.count * sinks.blockBytes,
+      physical: pages.usedCount * layout.pageBytes + blocks * sinks.blockBytes + recentBytes,
+      resident: resident + sinks.count * sinks.blockBytes + recentBytes,
       logical: entries * layout.pageBytes,
       reserved: reserved * layout.pageBytes,
       metadata:
         arena -
-        sinks.count * Math.ceil(sinks.blockBytes / 16) * 16 +
+        sinks.count * Math.ceil(sinks.blockBytes / 16) * 16 -
+        recent.count * Math.ceil(recent.blockBytes / 16) * 16 +
         pages.count * perPage +
         NODE_BYTES * nodes.size +
         ENTRY_BYTES * reserved +
-        count * 4 * layers +
+        count * (recent.tokens > 0 ? 8 : 4) * layers +
         prefixes.size * (PREFIX_BYTES + 4 * pageTokens),
     },
     compression: { f16: (2 * values) / layout.tokenBytes, f32: (4 * values) / layout.tokenBytes },

@@ -1,10 +1,12 @@
 /** Random commands on the cache and on plain arrays; mutants show that the comparison can fail. */
 import { afterEach, describe, expect, test } from "vitest";
+import { HalfRows } from "../../src/attention/half-rows.js";
 import { TileStore } from "../../src/attention/vector-store.js";
 import { KeyCenter } from "../../src/cache/key-center.js";
 import { PageTable, type TableNode } from "../../src/cache/page-table.js";
 import { PageTables } from "../../src/cache/page-tables.js";
 import { Pages } from "../../src/cache/pages.js";
+import { RecentBlocks } from "../../src/cache/recent.js";
 import { SinkBlocks } from "../../src/cache/sinks.js";
 import { createReferenceKernels } from "../../src/kernels/reference.js";
 import { loadWasmSync } from "../../src/kernels/wasm.js";
@@ -36,9 +38,11 @@ test("1,000 runs on WASM", () => {
   for (const [what, times] of ran) expect(times, what).toBeGreaterThan(what === "evicted" ? 2 : 40);
   expect(ran.get("append")).toBeGreaterThan(2000);
 });
-test("1,000 runs with first tokens in halves and centred keys, on each backend", () => {
-  checkModel(loadWasmSync(), 700, 4, EVERYTHING);
-  checkModel(createReferenceKernels(), 300, 5, EVERYTHING);
+test("runs with first and last tokens in halves, centred keys and trellis codes, on each backend", () => {
+  ran.clear();
+  checkModel(loadWasmSync(), 500, 4, EVERYTHING);
+  checkModel(createReferenceKernels(), 100, 5, EVERYTHING);
+  expect(ran.get("full window")).toBeGreaterThan(200);
 });
 test("250 runs with pages of tiles, on each backend", () => {
   checkModel(loadWasmSync(), 200, 7, {}, TILES_IN_PAGES);
@@ -137,8 +141,9 @@ describe("mutants fail", () => {
     fails();
   });
 
+  const LAST = loadWasmSync();
   const failsWithEverything = (): void =>
-    expect(() => checkModel(loadWasmSync(), 700, 6, EVERYTHING)).toThrow(/Property failed/);
+    expect(() => checkModel(LAST, 700, 6, EVERYTHING)).toThrow(/Property failed/);
 
   const failsWithTiles = (): void =>
     expect(() => checkModel(loadWasmSync(), 200, 7, {}, TILES_IN_PAGES)).toThrow(/Property failed/);
@@ -175,6 +180,50 @@ describe("mutants fail", () => {
   });
   test("halves that a truncation forgot", () => {
     mutate(SinkBlocks.prototype, "wipe", () => () => {});
+    failsWithEverything();
+  });
+  test("a fork that writes into the halves it shares", () => {
+    mutate(
+      RecentBlocks.prototype,
+      "own",
+      (original) =>
+        function (this: RecentBlocks, recent) {
+          return recent.block ?? original.call(this, recent);
+        },
+    );
+    failsWithEverything();
+  });
+  test("a window that keeps tokens of before a truncation", () => {
+    mutate(RecentBlocks.prototype, "truncate", () => () => {});
+    failsWithEverything();
+  });
+  test("a window one token too long", () => {
+    mutate(
+      RecentBlocks.prototype,
+      "advance",
+      () =>
+        function (this: RecentBlocks, { from }, layer, fill, sinks) {
+          from[layer] = Math.max(from[layer]!, fill - this.tokens - 1, Math.min(sinks, fill));
+        },
+    );
+    failsWithEverything();
+  });
+  test("halves that are not given back", () => {
+    mutate(RecentBlocks.prototype, "drop", () => () => {});
+    failsWithEverything();
+  });
+  test("last tokens attended to in halves and once more in codes", () => {
+    mutate(
+      HalfRows.prototype,
+      "accumulate",
+      (original) =>
+        function (this: HalfRows, row, tile, limit, weights, sparse) {
+          const { f32 } = LAST.arena;
+          const kept = f32.slice(weights >>> 2, (weights >>> 2) + limit);
+          original.call(this, row, tile, limit, weights, sparse);
+          f32.set(kept, weights >>> 2);
+        },
+    );
     failsWithEverything();
   });
   test("means of the position before", () => {

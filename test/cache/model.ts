@@ -21,6 +21,8 @@ const shape = () => ({ ...SHAPE, pageTokens: grain.pageTokens });
 const repeated = (ids: readonly number[]): number[] =>
   ids.flatMap((id) => new Array<number>(grain.repeat).fill(id));
 const FORMATS = { key: ["turbo2", "turbo3"], value: ["turbo4", "f16"], seed: 5 };
+/** What the last token of a sequence asks: a query for each head. */
+const QUERY = normals(SHAPE.kvHeads * SHAPE.headDim, 300);
 const ROW = SHAPE.kvHeads * SHAPE.headDim;
 const IDS = 12;
 const MOST_SEQUENCES = 6;
@@ -33,6 +35,8 @@ const ROWS = Array.from({ length: IDS + SHAPE.layers }, (_, i) => ({
 interface ModelSequence {
   /** Token ids that each layer holds; layer 1 follows layer 0. */
   layers: number[][];
+  /** For each layer the first of the last tokens in halves. */
+  recentFrom: number[];
   released: Set<number>;
 }
 
@@ -43,7 +47,8 @@ export class Model {
 }
 
 /** What a cache may have besides formats. */
-export type Extras = Pick<KvCacheOptions, "sinks" | "center">;
+export type Extras = Pick<KvCacheOptions, "sinks" | "recent" | "center"> &
+  Partial<Pick<KvCacheOptions, "key" | "value">>;
 
 export class Real {
   cache: KvCache;
@@ -51,7 +56,7 @@ export class Real {
 
   constructor(
     readonly kernels: Kernels,
-    extras: Extras,
+    readonly extras: Extras,
   ) {
     this.rows = decodedRows(kernels, extras);
     this.cache = new KvCache({ ...shape(), ...FORMATS, ...extras, backend: kernels });
@@ -67,7 +72,10 @@ function decodedRows(kernels: Kernels, extras: Extras): DecodedRows {
   return rows;
 }
 
-/** Each row through a fresh cache of its own, at its position behind others: what any read must return. */
+/**
+ * Each row through a fresh cache of its own, at its position behind others, with or without a window of halves: what any
+ * read must return.
+ */
 class DecodedRows {
   readonly #known = new Map<string, Uint32Array>();
   constructor(
@@ -75,14 +83,22 @@ class DecodedRows {
     readonly extras: Extras,
   ) {}
 
-  get(layer: number, id: number, position: number, side: "key" | "value"): Uint32Array {
+  get(layer: number, id: number, position: number, side: "key" | "value", inHalves: boolean): Uint32Array {
     // Without sinks and centre a row is the same at any position.
     const at = this.extras.sinks || this.extras.center ? position : 0;
-    const name = `${layer} ${id} ${at} ${side}`;
+    const name = `${layer} ${id} ${at} ${side} ${inHalves}`;
     const known = this.#known.get(name);
     if (known) return known;
     const pages = Math.floor(at / grain.pageTokens) + 1;
-    const cache = new KvCache({ ...shape(), ...FORMATS, ...this.extras, pages, backend: this.kernels });
+    const recent = inHalves ? 1 : 0;
+    const cache = new KvCache({
+      ...shape(),
+      ...FORMATS,
+      ...this.extras,
+      recent,
+      pages,
+      backend: this.kernels,
+    });
     const seq = cache.create();
     const { key, value } = ROWS[id + layer]!;
     for (let t = 0; t < at; t++) cache.append(seq, layer, value, key);
@@ -97,6 +113,7 @@ class DecodedRows {
 const lengthOf = (s: ModelSequence): number => Math.min(...s.layers.map((ids) => ids.length));
 const copyOf = (s: ModelSequence): ModelSequence => ({
   layers: s.layers.map((ids) => [...ids]),
+  recentFrom: [...s.recentFrom],
   released: new Set(s.released),
 });
 
@@ -139,35 +156,77 @@ function insist(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(what);
 }
 
-function compare(model: Model, { cache, rows }: Real): void {
+function compare(model: Model, { cache, rows, extras }: Real): void {
   const live = [...cache].sort((a, b) => a - b);
   insist(live.join() === [...model.sequences.keys()].sort((a, b) => a - b).join(), "live sequences");
   for (const [seq, s] of model.sequences) {
     insist(cache.length(seq) === lengthOf(s), `length of ${seq}`);
     for (const [layer, ids] of s.layers.entries()) {
       insist(cache.layerLength(seq, layer) === ids.length, `length of layer ${layer} of ${seq}`);
+      const seen: Record<"key" | "value", Float32Array[]> = { key: [], value: [] };
       for (let page = 0; page * grain.pageTokens < ids.length; page++) {
         if (s.released.has(page)) continue;
         const from = page * grain.pageTokens;
         const to = Math.min(from + grain.pageTokens, ids.length);
         for (const side of ["key", "value"] as const) {
-          const bits = bitsOf(cache.read(seq, layer, side, undefined, { from, to }));
+          const read = cache.read(seq, layer, side, undefined, { from, to });
+          const bits = bitsOf(read);
           for (let t = from; t < to; t++) {
             const row = bits.subarray((t - from) * ROW, (t - from + 1) * ROW);
+            seen[side].push(read.subarray((t - from) * ROW, (t - from + 1) * ROW));
             insist(
-              same(row, rows.get(layer, ids[t]!, t, side)),
+              same(row, rows.get(layer, ids[t]!, t, side, t >= s.recentFrom[layer]!)),
               `${side} ${t} of layer ${layer} of sequence ${seq}`,
             );
           }
         }
       }
+      if (extras.recent && seen.key.length > 0)
+        insist(
+          attends(cache.attend(seq, layer, QUERY), seen.key, seen.value),
+          `attention to what layer ${layer} of sequence ${seq} holds`,
+        );
     }
   }
   const { pages, bytes } = cache.stats();
   insist(pages.free + pages.used === pages.total, "pages free and used");
-  const blocks = (bytes.physical - pages.used * bytes.page) / (bytes.sinks || 1);
-  insist(Number.isInteger(blocks) && blocks >= 0 && blocks <= pages.used, "physical bytes");
+  const least = [...model.sequences.values()].filter((s) => inHalves(s) > 0).length > 0 ? 1 : 0;
+  const halves = bytes.physical - pages.used * bytes.page;
+  const fits = (blocks: number): boolean => {
+    const rest = (halves - blocks * bytes.recent) / (bytes.sinks || 1);
+    return Number.isInteger(rest) && rest >= 0 && rest <= pages.used;
+  };
+  insist(
+    Array.from({ length: model.sequences.size + 1 }, (_, n) => n).some((n) => n >= least && fits(n)),
+    "physical bytes",
+  );
+  insist(!extras.recent || bytes.recent === extras.recent * 2 * 2 * SHAPE.layers * ROW, "bytes of a window");
 }
+
+/** Whether `out` is attention of QUERY to these rows, in f64, but for roundings. */
+function attends(out: Float32Array, keys: readonly Float32Array[], values: readonly Float32Array[]): boolean {
+  const { kvHeads, headDim } = SHAPE;
+  for (let head = 0; head < kvHeads; head++) {
+    const at = head * headDim;
+    const scores = keys.map((key) => {
+      let sum = 0;
+      for (let i = at; i < at + headDim; i++) sum += QUERY[i]! * key[i]!;
+      return sum / Math.sqrt(headDim);
+    });
+    const most = Math.max(...scores);
+    const weights = scores.map((score) => Math.exp(score - most));
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    for (let i = at; i < at + headDim; i++) {
+      const expected = values.reduce((sum, value, t) => sum + (weights[t]! * value[i]!) / total, 0);
+      if (!(Math.abs(out[i]! - expected) < 1e-4)) return false;
+    }
+  }
+  return true;
+}
+
+/** Tokens of a sequence in its window of halves, in all layers. */
+const inHalves = (s: ModelSequence): number =>
+  s.layers.reduce((sum, ids, layer) => sum + ids.length - s.recentFrom[layer]!, 0);
 
 const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((x, i) => x === b[i]);
@@ -202,7 +261,12 @@ function appendTo(model: Model, real: Real, n: number, layer: number, ids: reado
   const ran = attempt(real.cache, () =>
     real.cache.append(seq, layer, rows(ids, layer, "key"), rows(ids, layer, "value")),
   );
-  if (ran) s.layers[layer]!.push(...ids);
+  if (!ran) return;
+  s.layers[layer]!.push(...ids);
+  const tokens = s.layers[layer]!.length;
+  const { recent = 0, sinks = 0 } = real.extras;
+  s.recentFrom[layer] = Math.max(s.recentFrom[layer]!, tokens - recent, Math.min(sinks, tokens));
+  if (recent > 0 && tokens - s.recentFrom[layer]! === recent) count("full window");
 }
 
 /** Layer 1 takes what layer 0 has more. */
@@ -220,7 +284,8 @@ const few = fc.array(fc.nat({ max: 1 }), { minLength: 1, maxLength: 7 });
 const create = fc.constant(
   new Command(
     "create",
-    (m, { cache }) => void m.sequences.set(cache.create(), { layers: [[], []], released: new Set() }),
+    (m, { cache }) =>
+      void m.sequences.set(cache.create(), { layers: [[], []], recentFrom: [0, 0], released: new Set() }),
     false,
     true,
   ),
@@ -286,6 +351,7 @@ const truncate = fc.tuple(index, fc.nat({ max: 12 })).map(
       }
       cache.truncate(seq, length);
       s.layers = s.layers.map((tokens) => tokens.slice(0, length));
+      s.recentFrom = s.recentFrom.map((from) => Math.min(from, length));
       for (const page of s.released) if (page * grain.pageTokens >= length) s.released.delete(page);
     }),
 );
@@ -357,7 +423,8 @@ const matchPrefix = fc.tuple(index, few, fc.boolean()).map(
         );
         if (longest > 0) count("prefix hit");
         const hit = tokens.slice(0, found.tokens);
-        m.sequences.set(found.seq, { layers: [[...hit], [...hit]], released: new Set() });
+        const recentFrom = [hit.length, hit.length];
+        m.sequences.set(found.seq, { layers: [[...hit], [...hit]], recentFrom, released: new Set() });
       },
       false,
       true,
@@ -426,9 +493,12 @@ const commands = fc.commands(
 );
 
 const PLAIN: Extras = {};
-/** First tokens in halves, keys less a mean that turns. */
+/** First and last tokens in halves, keys less a mean that turns, trellis codes. */
 export const EVERYTHING: Extras = {
+  key: ["trellis2", "trellis3x"],
+  value: ["turbo2", "trellis1"],
   sinks: 3,
+  recent: 4,
   center: {
     means: normals(SHAPE.layers * ROW, 77),
     rope: { pairing: "half-split", dimensions: 16, theta: 100, scaling: { type: "none" } },
