@@ -5,6 +5,7 @@ import type { GateResult } from "../model/measures/gates.js";
 import type { PairMeasures } from "../model/measures/measure-pairs.js";
 import type { SideAnswer } from "../model/measures/side-by-side.js";
 import type { NativeResult } from "../model/native-baseline.js";
+import { inWords } from "../model/picked-kv.js";
 import { paint } from "./amounts.js";
 
 /** All that is known of one K/V pair. */
@@ -113,6 +114,10 @@ export const nativeText = (native: readonly NativeResult[]): string =>
     ]),
   );
 
+/** What presets and names with options stand for. */
+const picks = (results: readonly EvalResult[]): readonly string[] =>
+  results.filter(({ kv }) => /\+|^best/.test(kv)).map(({ kv, picked }) => `${kv}: ${inWords(picked)}`);
+
 /** One prompt: the baseline's answer, then everybody's. */
 function answers(results: readonly PairReport[], index: number): string {
   const said = ({ text, asAsked }: SideAnswer) =>
@@ -131,7 +136,7 @@ function answers(results: readonly PairReport[], index: number): string {
 
 /** Everything, in the order of the report. showGates: what §5.1 asks, gate by gate. */
 export function evalText(results: readonly PairReport[], showGates: boolean): string {
-  const parts = [perplexities(results)];
+  const parts = [perplexities(results), ...picks(results)];
   const every = (measure: keyof PairMeasures) => results.every((result) => result[measure] !== undefined);
   if (every("attention")) parts.push(attention(results));
   if (every("needle")) parts.push(needles(results));

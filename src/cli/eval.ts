@@ -220,7 +220,7 @@ export function register(program: Command): void {
     .option("--chunks <n>", "chunks, each from an empty cache", integer, 8)
     .option(
       "--kv <list>",
-      "formats, or key/value pairs of them: turbo4,q8_0/turbo3; with +centre, +sinks4, +mean; best4, best3, best2",
+      "formats, or key/value pairs of them: turbo4,q8_0/turbo3; with +centre, +sinks4, +recent64, +mean; best4, best3, best2",
       list,
       ["q8_0", "turbo4", "turbo3"],
     )

@@ -15,6 +15,7 @@ import {
   scoredPerChunk,
   summarise,
 } from "./perplexity.js";
+import { type PickedKv, pickedBy } from "./picked-kv.js";
 import type { Mean } from "./statistics.js";
 import type { Transformer } from "./transformer.js";
 
@@ -44,7 +45,7 @@ export interface EvalResult extends EvalSummary {
   /** Mean divergence in each quarter of a chunk's scored positions, first to last: it should not grow. */
   readonly drift: readonly Mean[];
   /** What a name stands for. */
-  readonly picked: Pick<KvChoice, "key" | "value"> & { readonly centre: boolean; readonly sinks: number };
+  readonly picked: PickedKv;
   /** Every stored bit of a cache of 8,192 tokens over its values, what does not grow included. */
   readonly bitsPerValue: number;
   /** Bytes of one more token, in all layers. */
@@ -108,8 +109,7 @@ export async function evaluatePairs(
     const deltaPpl = summary.ppl - summary.ppl / summary.ratio;
     const drift = divergenceByPosition(scores, scoredPerChunk(plan), Math.min(4, scoredPerChunk(plan)));
     const { bytesPerToken, fixedBytes } = kv;
-    const { key, value, centre = false, sinks = 0 } = choices.get(name)!;
-    const picked = { key, value, centre, sinks };
+    const picked = pickedBy(choices.get(name)!);
     const values = 2 * shape.layers * shape.kvHeads * shape.headDim * LONG;
     const bitsPerValue = (8 * (LONG * bytesPerToken + fixedBytes)) / values;
     const gate = gateOf(deltaPpl);

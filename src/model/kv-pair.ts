@@ -5,6 +5,7 @@
  *   +mean      keys less the plain mean of the first ones (mean-kv.ts)
  *   +centre    keys less a mean that turns with their position (core/centring.ts)
  *   +sinksN    the first N tokens in halves
+ *   +recentN   the last N tokens in halves
  *
  * `best4`, `best3`, `best2` are presets (cache/presets.ts); `simulated/…` are rivals without a packed form (simulations.ts).
  */
@@ -25,6 +26,8 @@ export interface KvChoice {
   readonly centre?: boolean;
   /** First tokens in halves. */
   readonly sinks?: number;
+  /** Last tokens in halves. */
+  readonly recent?: number;
   /** A rival's round trip instead of a packed cache. */
   readonly simulated?: Simulation;
 }
@@ -39,19 +42,19 @@ function formatNamed(name: string): string | undefined {
   return [name, `ggml/${name}`].find((candidate) => known.has(candidate));
 }
 
-const OPTION = /\+(mean|centre|center|sinks(\d{1,3}))$/;
+const OPTION = /\+(mean|centre|center|sinks\d{1,3}|recent\d{1,3})$/;
 
 /** Splits the options off a name: [what is left, options]. */
 function optionsOf(name: string): readonly [string, Omit<KvChoice, "name" | "key" | "value">] {
-  const options: { mean?: boolean; centre?: boolean; sinks?: number } = {};
+  const options: { mean?: boolean; centre?: boolean; sinks?: number; recent?: number } = {};
   let rest = name;
   for (let found = OPTION.exec(rest); found; found = OPTION.exec(rest)) {
-    const option = found[1]!.replace(/^center$/, "centre").replace(/\d+$/, "");
+    const [, word, digits] = /^([a-z]+)(\d*)$/.exec(found[1]!)!;
+    const option = (word === "center" ? "centre" : word) as keyof typeof options;
     if (option in options) break; // said twice: no name
     rest = rest.slice(0, found.index);
-    if (found[2] !== undefined) options.sinks = Number(found[2]);
-    else if (found[1] === "mean") options.mean = true;
-    else options.centre = true;
+    if (option === "sinks" || option === "recent") options[option] = Number(digits);
+    else options[option] = true;
   }
   return [rest, options];
 }

@@ -32,16 +32,25 @@ export interface OpenKvOptions {
 /** @throws as KvCache; RangeError for a choice with `centre` where none is given. */
 export function openKv(shape: KvShape, choice: KvChoice, options: OpenKvOptions): OpenKv {
   const { capacity, seed } = options;
-  const { key, value, sinks = 0 } = choice;
+  const { key, value, sinks = 0, recent = 0 } = choice;
   const center = choice.centre ? options.center : undefined;
   if (choice.centre && !center)
     throw new RangeError(`"center" expected the model's means for ${choice.name}, got none`);
+  if (choice.simulated && recent > 0)
+    throw new RangeError(`"kv" expected no last tokens in halves for ${choice.name}, which is simulated`);
   if (choice.simulated) return simulated(shape, choice.simulated, sinks, center, options);
-  const packed = new CacheKv(shape, capacity, { key, value, seed, sinks, ...(center ? { center } : {}) });
+  const packed = new CacheKv(shape, capacity, {
+    key,
+    value,
+    seed,
+    sinks,
+    recent,
+    ...(center ? { center } : {}),
+  });
   const plain = choice.mean ? new MeanKv(packed, shape) : undefined;
   const store = plain ?? packed;
-  const { means, sinks: sinkBytes } = packed.cache.stats().bytes;
-  const fixedBytes = (plain?.meanBytes ?? 0) + means + sinkBytes;
+  const { means, sinks: sinkBytes, recent: recentBytes } = packed.cache.stats().bytes;
+  const fixedBytes = (plain?.meanBytes ?? 0) + means + sinkBytes + recentBytes;
   return new Opened(store, packed.bytesPerToken, fixedBytes, () => packed.dispose());
 }
 

@@ -89,12 +89,7 @@ test("bytes: a block for each sequence that wrote, none for one that only shares
 test("one sequence goes to a cache with the same window, and to no other", () => {
   const { cache, seq } = filled({ recent: 10 });
   const saved = cache.snapshot(seq);
-  const same = new KvCache({
-    ...cache.config,
-    center: undefined,
-    key: "trellis3",
-    value: "turbo4",
-  } as KvCacheOptions);
+  const same = new KvCache({ ...SHAPE, key: "trellis3", value: "turbo4", recent: 10 });
   const copy = same.adopt(saved);
   expect(bitsOf(same.read(copy, 0, "key"))).toEqual(bitsOf(cache.read(seq, 0, "key")));
   expect(same.snapshot(copy)).toEqual(saved);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { kvPair } from "../../src/model/kv-pair.js";
+import { inWords, pickedBy } from "../../src/model/picked-kv.js";
 
 test("options and presets", () => {
   expect(kvPair("turbo3/turbo2+centre+sinks4")).toEqual({
@@ -16,6 +17,13 @@ test("options and presets", () => {
     centre: true,
     sinks: 4,
   });
+  expect(kvPair("turbo4+recent64+centre")).toMatchObject({ recent: 64, centre: true });
+  expect(inWords(pickedBy(kvPair("best3+recent8")))).toBe(
+    "keys trellis3x (norm-matching, centred by position), values trellis3x (unbiased), 4 first tokens in f16, 8 last tokens in f16",
+  );
+  expect(inWords(pickedBy(kvPair("q8_0/turbo4+qjl")))).toBe(
+    "keys ggml/q8_0, values turbo4+qjl (least-squares)",
+  );
   expect(kvPair("best2+sinks8")).toMatchObject({ key: "trellis2x", sinks: 8 });
   expect(kvPair("simulated/kvarn-k4v4").simulated?.bits("key", 64)).toBe(4.5);
 });
