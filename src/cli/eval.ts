@@ -1,8 +1,9 @@
 /** `turboquant eval`: what compressed caches cost a language model, measured on a text. */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Center } from "../core/centring.js";
+import { FormatError } from "../core/format-error.js";
 import { writeAtomic } from "../files/write-atomic.js";
 import type { KvChoice } from "../model/kv-pair.js";
 import type { Measure, PairMeasures } from "../model/measures/measure-pairs.js";
@@ -30,6 +31,8 @@ interface Options extends HtmlFlag {
   readonly centre?: string;
   readonly checkpoint?: string;
   readonly perLayer?: string;
+  readonly profile?: string;
+  readonly firstChunk: number;
   readonly measure: readonly Measure[];
   readonly gates?: boolean;
   readonly native?: readonly string[];
@@ -61,17 +64,39 @@ const STAND_IN_NOTE =
 async function perLayer(
   transformer: Transformer,
   plan: EvalPlan,
-  { kv, baseline, seed }: Options,
+  { model, kv, baseline, seed, checkpoint }: Options,
   path: string,
   progress: Progress,
 ): Promise<void> {
   const { layerSensitivity } = await import("../model/layer-sensitivity.js");
-  const onProgress = (done: number, total: number) =>
-    progress.update(done, total, `${done} of ${total} layers and pairs`);
-  const measured = await layerSensitivity(transformer, { plan, kv, baseline, seed, onProgress });
+  const measured = await layerSensitivity(transformer, {
+    plan,
+    kv,
+    baseline,
+    seed,
+    about: [basename(model)],
+    ...(checkpoint ? { checkpoint } : {}),
+    onProgress: (done, total) => progress.update(done, total, `${done} of ${total} layers of chunks`),
+  });
   await writeAtomic(path, [new TextEncoder().encode(`${JSON.stringify(measured, null, 2)}\n`)]);
   progress.clear();
   process.stdout.write(`${path}: ${measured.layers.length} layers, ${kv.join(", ")}\n`);
+  if (checkpoint) await rm(checkpoint, { force: true });
+}
+
+/** The pairs that are named, and the profile of a file. */
+async function choicesOf({ kv, profile }: Options, layers: number): Promise<KvChoice[]> {
+  const { kvPair } = await import("../model/kv-pair.js");
+  const { profileChoice } = await import("../model/profile-choice.js");
+  const named: KvChoice[] = [...new Set(kv)].map(kvPair);
+  if (profile === undefined) return named;
+  const text = await readFile(profile, "utf8");
+  try {
+    return [...named, profileChoice(basename(profile), JSON.parse(text), layers)];
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new FormatError("BAD_FILE", `${profile}: ${error.message}`);
+  }
 }
 
 /** Asks llama.cpp for its perplexities; undefined where nobody wants them. @throws UsageError where it cannot be asked. */
@@ -138,14 +163,17 @@ async function run(options: Options): Promise<void> {
   const { openTransformer } = await import("../model/open-model.js");
   const { centerFor, evaluatePairs } = await import("../model/eval-pairs.js");
   const { askGates, worstOf } = await import("../model/measures/gates.js");
-  const { kvPair } = await import("../model/kv-pair.js");
   const { readCenter } = await import("../model/measure-center.js");
-  if (options.ctx < 2 || options.chunks < 1)
-    throw new UsageError("--ctx expected at least 2, --chunks at least 1");
+  if (options.ctx < 2 || options.chunks < 1 || options.firstChunk < 0)
+    throw new UsageError("--ctx expected at least 2, --chunks at least 1, --first-chunk at least 0");
   const writePage = await pageWriter(options.html);
   const askNative = await nativeAsker(options);
   const { threads, tokenizer } = options;
-  const { tokens, bos, header } = await encodeText({
+  const {
+    tokens: all,
+    bos,
+    header,
+  } = await encodeText({
     model: options.model,
     text: options.text,
     ...(tokenizer ? { tokenizer } : {}),
@@ -153,17 +181,20 @@ async function run(options: Options): Promise<void> {
   const transformer = await openTransformer(header, { threads });
   const progress = new Progress();
   try {
+    const tokens = all.subarray(options.firstChunk * options.ctx);
     const chunks = Math.min(options.chunks, Math.floor(tokens.length / options.ctx));
     if (chunks === 0)
-      throw new UsageError(`--ctx ${options.ctx} expected at most the text's ${tokens.length} tokens`);
+      throw new UsageError(
+        `--ctx ${options.ctx} after chunk ${options.firstChunk} expected at most the text's ${all.length} tokens`,
+      );
     const plan = { tokens, context: options.ctx, chunks, ...(bos === undefined ? {} : { bos }) };
     if (options.perLayer) return await perLayer(transformer, plan, options, options.perLayer, progress);
-    const choices = [...new Set(options.kv)].map(kvPair);
+    const choices = await choicesOf(options, transformer.config.layers);
     const given = options.centre ? await readCenter(options.centre, transformer.kvShape) : undefined;
     const center = centerFor(transformer, plan, choices, given);
     const { results: measured, scored } = await evaluatePairs(transformer, {
       plan,
-      kv: options.kv,
+      kv: choices,
       baseline: options.baseline,
       seed: options.seed,
       about: [basename(options.model), header.fileBytes],
@@ -233,6 +264,8 @@ export function register(program: Command): void {
     .option("--threads <n>", "threads that compute", integer, 1)
     .option("--tokenizer <file>", "llama2.c's tokenizer file")
     .option("--checkpoint <file>", "keep finished chunks there, and go on from it after a stop")
+    .option("--first-chunk <n>", "begin at that chunk of the text, from 0", integer, 0)
+    .option("--profile <file>", "also a cache with formats layer by layer: what profile --json prints")
     .option("--per-layer <file>", "measure each layer by itself; writes what profile --sensitivity reads")
     .option("--measure <list>", `beside perplexity: ${MEASURED.join(", ")}; all or none of them`, measures, [
       "attention",

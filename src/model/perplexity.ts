@@ -158,7 +158,7 @@ export async function evaluate(
 }
 
 /** Scores the same predictions of several caches, the first being the baseline. */
-function comparison(transformer: Transformer, caches: number) {
+export function comparison(transformer: Transformer, caches: number) {
   const { blockTokens, logitRows } = transformer;
   const { width, vocabulary } = transformer.config;
   const states = Array.from({ length: caches }, () => new Float32Array(blockTokens * width));

@@ -169,17 +169,43 @@ export class Transformer {
   /**
    * Runs tokens (1 to blockTokens of them) that follow those in `kv`, and adds theirs to it.
    * The result waits for {@link logits}.
+   * @param tap sees what goes into each layer, (tokens, width), only valid during the call
    * @throws RangeError for a token outside the vocabulary; `kv` is as it was then.
    */
-  forward(tokens: ArrayLike<number>, kv: KvStore): void {
+  forward(tokens: ArrayLike<number>, kv: KvStore, tap?: (layer: number, states: Float32Array) => void): void {
     assertInteger(tokens.length, "tokens.length", 1, this.blockTokens);
     this.#embed(tokens);
-    this.#ropeTable(kv.length, tokens.length);
-    for (const [index, layer] of this.#layers.entries()) {
-      this.#attention(layer, index, tokens.length, kv);
-      this.#feedForward(layer, tokens.length);
+    this.#run(0, tokens.length, kv.length, kv, tap);
+  }
+
+  /**
+   * Runs layers `first` and up over what a `tap` of {@link forward} saw going into that layer: (tokens, width), the first
+   * token at `position`. `kv` is asked for those layers alone.
+   */
+  resume(first: number, states: Float32Array, position: number, kv: KvStore): void {
+    assertInteger(first, "first", 0, this.config.layers - 1);
+    assertInteger(position, "position", 0);
+    const tokens = states.length / this.config.width;
+    assertInteger(tokens, "states.length / width", 1, this.blockTokens);
+    this.engine.f32(this.#x, states.length).set(states);
+    this.#run(first, tokens, position, kv);
+  }
+
+  #run(
+    first: number,
+    tokens: number,
+    position: number,
+    kv: KvStore,
+    tap?: (layer: number, states: Float32Array) => void,
+  ): void {
+    this.#ropeTable(position, tokens);
+    for (let index = first; index < this.#layers.length; index++) {
+      const layer = this.#layers[index]!;
+      tap?.(index, this.engine.f32(this.#x, tokens * this.config.width));
+      this.#attention(layer, index, tokens, kv);
+      this.#feedForward(layer, tokens);
     }
-    this.#tokens = tokens.length;
+    this.#tokens = tokens;
   }
 
   /** Copies what the last layer gave for tokens first … first + count − 1 of the last `forward`: (count, width). */

@@ -102,7 +102,31 @@ test("eval --per-layer writes what profile --sensitivity reads", () => {
     expect(options[2]!.kl).toBeGreaterThan(0);
   }
   const profile = ["profile", "--model", NOVELS_MODEL, "--sensitivity", file, "--budget", "1", "--json"];
-  expect(turboquant(profile).status).toBe(0);
+  const chosen = turboquant(profile);
+  expect(chosen.status).toBe(0);
+  // The profile runs, here on another part of the text.
+  const chosenFile = join(dir, "profile.json");
+  writeFileSync(chosenFile, chosen.stdout);
+  const part = [
+    "--ctx",
+    "48",
+    "--chunks",
+    "2",
+    "--first-chunk",
+    "3",
+    "--kv",
+    "f16",
+    "--measure",
+    "none",
+    "--json",
+  ];
+  const run = turboquant(["eval", ...shipped, ...part, "--profile", chosenFile]);
+  expect(run.status).toBe(0);
+  const [, result] = JSON.parse(run.stdout.toString()).results;
+  expect(result).toMatchObject({ kv: "profile.json", bytesPerToken: 4 * 2 * 2 * 18 });
+  expect(result.kld).toBeGreaterThan(0);
+  const wrong = turboquant(["eval", ...shipped, ...part, "--profile", file]);
+  expect([wrong.status, turboquant(["eval", ...shipped, "--first-chunk", "99"]).status]).toEqual([1, 2]);
 });
 
 test("wrong use is exit 2, bad data exit 1, one line each", () => {
