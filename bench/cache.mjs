@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { KvCache } from "../dist/cache/index.js";
-import { randomStream } from "../dist/core/random.js";
+import { normals } from "./data.mjs";
 import { time } from "./rounds.mjs";
 
 const SHAPE = { layers: 1, kvHeads: 2, heads: 8, headDim: 128, pageTokens: 32 };
@@ -17,11 +17,6 @@ const PAIRS = [
   ["turbo3", "turbo3"],
   ["turbo2", "turbo2"],
 ];
-
-const normals = (n, seed) => {
-  const stream = randomStream(seed, "bench");
-  return Float32Array.from({ length: n }, () => stream.normal());
-};
 
 export const title = `Cache: ${SHAPE.kvHeads} KV heads, ${SHAPE.heads} query heads, dim ${SHAPE.headDim}, pages of ${SHAPE.pageTokens}; one layer`;
 export const head = "operation               tokens        µs [low–high]           against f32";

@@ -2,21 +2,16 @@
 
 import { createSketch } from "../dist/core/qjl.js";
 import { createQuantizer } from "../dist/core/quantizer.js";
-import { randomStream } from "../dist/core/random.js";
 import { SCALE_RULES } from "../dist/core/scale.js";
 import { seededRotation } from "../dist/core/seeded-rotation.js";
 import { createPlan } from "../dist/kernels/plan.js";
 import { createReferenceKernels } from "../dist/kernels/reference.js";
 import { loadWasm } from "../dist/kernels/wasm.js";
-import { time } from "./rounds.mjs";
+import { normals } from "./data.mjs";
+import { ratio as ratioOf, time } from "./rounds.mjs";
 
 const DIM = 128;
 const ROWS = 512;
-
-const normals = (n) => {
-  const stream = randomStream(1, "bench");
-  return Float32Array.from({ length: n }, () => stream.normal());
-};
 
 /** Memory of one backend for all the work below, and the work itself by name. */
 function prepare(k, { bits, rule, sketch }) {
@@ -38,7 +33,7 @@ function prepare(k, { bits, rule, sketch }) {
     [query, DIM],
     [weights, ROWS],
   ])
-    k.arena.f32.set(normals(n), at >>> 2);
+    k.arena.f32.set(normals(n, 1), at >>> 2);
   k.encode(plan, x, ROWS, packed);
   k.f32ToF16(x, halves, ROWS * DIM);
   const q8 = halves; // any bytes are q8_0 and q4_0 blocks
@@ -58,8 +53,8 @@ function prepare(k, { bits, rule, sketch }) {
     "f32 to f16": { run: () => k.f32ToF16(x, halves, ROWS * DIM), out: [halves, 2 * ROWS * DIM] },
     "f16 to f32": { run: () => k.f16ToF32(halves, values, ROWS * DIM), out: [values, 4 * ROWS * DIM] },
     "f32 dot": { run: () => k.dotF32(query, x, ROWS, DIM, scores), out: [scores, 4 * ROWS] },
-    "q8_0 dot": { run: () => k.dotQ8(query, q8, ROWS, DIM, scores), out: [scores, 4 * ROWS] },
-    "q4_0 dot": { run: () => k.dotQ4(query, q8, ROWS, DIM, scores), out: [scores, 4 * ROWS] },
+    "q8_0 dot": { run: () => k.dotQ8(query, q8, ROWS, DIM, scores, sums), out: [scores, 4 * ROWS] },
+    "q4_0 dot": { run: () => k.dotQ4(query, q8, ROWS, DIM, scores, sums), out: [scores, 4 * ROWS] },
     read: (at, bytes) => k.arena.u8.slice(at, at + bytes),
   };
 }
@@ -81,8 +76,7 @@ export async function run(report) {
   const measure = async (label, name, reference, wasm) => {
     verify(name, reference, wasm);
     const timed = await time({ reference: reference[name].run, wasm: wasm[name].run }, ROWS);
-    const ratio = timed.reference.median / timed.wasm.median;
-    rows.push({ name: label, ...timed, ratio });
+    rows.push({ name: label, ...timed, ratio: ratioOf(timed.reference, timed.wasm) });
     report(rows.at(-1));
   };
   const both = (config) => [prepare(k.reference, config), prepare(k.wasm, config)];
@@ -106,7 +100,7 @@ export async function run(report) {
 export const title = `kernels: ns per vector of ${DIM}, ${ROWS} vectors a call, WASM against the TypeScript reference`;
 
 export const line = ({ name, reference, wasm, ratio }) =>
-  `${name.padEnd(30)}${spread(reference)}${spread(wasm)}${ratio.toFixed(1).padStart(8)} x`;
+  `${name.padEnd(30)}${spread(reference)}${spread(wasm)}${ratio.median.toFixed(1).padStart(8)} x`;
 
 const spread = ({ median, low, high }) =>
   `${median.toFixed(1).padStart(9)} ${`[${low.toFixed(0)}–${high.toFixed(0)}]`.padEnd(14)}`;

@@ -6,7 +6,7 @@
  *
  * Positions are taken in tiles of TILE tokens, counted from position 0, whatever the pages are: the running maximum
  * moves from tile to tile, the sum of weights runs in four lanes (position mod 4), values are added position after
- * position. So the result does not depend on how tokens lie in memory, on how many queries come at once, or on the
+ * position, and the sums of a tile to those of the tiles before. So the result does not depend on how tokens lie in memory, on how many queries come at once, or on the
  * backend: it is the same to the bit. Tokens that were released count as absent. How vectors are read is the business of
  * the readers (readers.ts) that a format gives.
  */

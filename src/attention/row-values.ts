@@ -1,4 +1,7 @@
-/** Values read exactly: added in f32, position after position, from rows as they lie or decoded once for all heads. */
+/**
+ * Values read exactly, from rows as they lie or decoded once for all heads: those of a tile are added up in f32, position
+ * after position, then the tile's sums to those before, so that the error does not grow with the number of tokens.
+ */
 import type { Kernels } from "../kernels/kernels.js";
 import { type ReaderNeeds, type Space, TILE, type ValueReader } from "./readers.js";
 import { RowRuns } from "./row-runs.js";
@@ -13,16 +16,16 @@ export class RowValues implements ValueReader {
   #space!: Space;
 
   constructor(kernels: Kernels, codec: SideCodec, staged: boolean) {
-    const { accumulatorFloats: sumFloats } = codec;
+    const sumFloats = Math.ceil(codec.accumulatorFloats / 4) * 4;
     this.#kernels = kernels;
     this.#codec = codec;
     this.#staged = staged;
     this.#runs = new RowRuns(codec, staged);
     this.needs = {
       preparedFloats: 0,
-      sumFloats: Math.ceil(sumFloats / 4) * 4,
+      sumFloats,
       tileBytes: this.#runs.tileBytes,
-      workBytes: 0,
+      workBytes: 4 * sumFloats + 16,
     };
   }
 
@@ -47,15 +50,21 @@ export class RowValues implements ValueReader {
     sums: number,
   ): void {
     const { at, count, pointer, length } = this.#runs;
+    const { sumFloats } = this.needs;
+    const { work } = this.#space;
+    const one = work + 4 * sumFloats;
+    const { f32 } = this.#kernels.arena;
+    f32[one >>> 2] = 1;
     for (let r = first; r < rows; r++) {
-      const to = sums + 4 * r * this.needs.sumFloats;
+      f32.fill(0, work >>> 2, one >>> 2);
       for (let n = 0; n < length; n++) {
         const values = Math.min(count[n]!, limits[r]! - at[n]!);
         const w = weights + 4 * (TILE * r + at[n]!);
         if (values <= 0) continue;
-        if (sparse === 0) this.#addRun(w, pointer[n]!, values, to);
-        else this.#addHeavy(w, pointer[n]!, values, sparse, to);
+        if (sparse === 0) this.#addRun(w, pointer[n]!, values, work);
+        else this.#addHeavy(w, pointer[n]!, values, sparse, work);
       }
+      this.#kernels.accumulateF32(one, work, 1, sumFloats, sums + 4 * r * sumFloats);
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * Online softmax of rows over tiles: a running maximum, moved from tile to tile, and the sum of weights in four lanes
- * (position mod 4).
+ * (position mod 4), those of a tile added up before they are added to those before.
  */
 import { expNegative } from "../core/exp.js";
 import type { Kernels } from "../kernels/kernels.js";
@@ -11,12 +11,12 @@ const { fround } = Math;
 export class RunningSoftmax {
   readonly #kernels: Kernels;
   readonly #max = new Float32Array(ROWS);
-  /** (ROWS, 4) f32. */
+  /** (ROWS, 4) f32, and four more: those of the tile at hand. */
   readonly #lanes: number;
 
   constructor(kernels: Kernels) {
     this.#kernels = kernels;
-    this.#lanes = kernels.arena.allocate(16 * ROWS);
+    this.#lanes = kernels.arena.allocate(16 * ROWS + 16);
   }
 
   /** Forgets what `rows` rows saw. */
@@ -38,14 +38,16 @@ export class RunningSoftmax {
       this.#max[row] = most;
       if (before !== Number.NEGATIVE_INFINITY) factor = expNegative(fround(before - most));
     }
-    const lanes = this.#lanes + 16 * row;
-    if (factor !== 1) {
-      const { f32 } = this.#kernels.arena;
-      for (let lane = lanes >>> 2; lane < (lanes >>> 2) + 4; lane++) f32[lane]! *= factor;
-    }
     // Where nothing was seen yet, every score is −∞ and so would be the maximum: −∞ − 0 gives the weight 0.
     const max = this.#max[row]! === Number.NEGATIVE_INFINITY ? 0 : this.#max[row]!;
-    this.#kernels.softmaxWeights(scores, n, max, lanes);
+    const { f32 } = this.#kernels.arena;
+    const tile = this.#lanes + 16 * ROWS;
+    const to = (this.#lanes >>> 2) + 4 * row;
+    const from = tile >>> 2;
+    for (let lane = 0; lane < 4; lane++) f32[from + lane] = 0;
+    this.#kernels.softmaxWeights(scores, n, max, tile);
+    for (let lane = 0; lane < 4; lane++)
+      f32[to + lane] = fround(f32[to + lane]! * factor) + f32[from + lane]!;
     return factor;
   }
 

@@ -44,6 +44,8 @@ shapes.push(
   { ...base, dim: 64, heads: 8, key: "turbo2+qjl", value: "turbo4", pageTokens: 10 },
   { ...base, dim: 128, key: "turbo4", value: "f16", pageTokens: 7 },
   { ...base, dim: 128, key: "ggml/q8_0", value: "turbo4" },
+  // Errors do not grow with the length.
+  { ...base, dim: 64, kvHeads: 1, heads: 1, tokens: 20_000, key: "turbo4", value: "turbo4" },
 );
 
 describe.each(shapes)("$key/$value, d = $dim, $heads heads, pages of $pageTokens", (shape) => {

@@ -1,6 +1,8 @@
 /** Attention reads the packed bytes, each time, and nothing decoded is kept: by memory, and by tampering. */
 import { describe, expect, test } from "vitest";
 import { createCodec } from "../../src/formats/codec.js";
+import { vectorLayout } from "../../src/kernels/plan.js";
+import { putInTile } from "../../src/kernels/tile.js";
 import { loadWasmSync } from "../../src/kernels/wasm.js";
 import { CacheKv } from "../../src/model/cache-kv.js";
 
@@ -22,6 +24,22 @@ function find(bytes: Uint8Array, pattern: Uint8Array): number[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let i = buffer.indexOf(pattern); i >= 0; i = buffer.indexOf(pattern, i + 1)) at.push(i);
   return at;
+}
+
+/** Sixteen vectors as a page has them: turbo in a tile, others one behind the other. */
+function inPage(format: string, side: "key" | "value", vectors: readonly Uint8Array[]): Uint8Array {
+  const stride = vectors[0]!.length;
+  const bytes = new Uint8Array(16 * stride);
+  const turbo = /^turbo(\d)(\+qjl)?$/.exec(format);
+  for (const [t, vector] of vectors.entries()) {
+    if (!turbo) {
+      bytes.set(vector, t * stride);
+      continue;
+    }
+    const [dim, bits, sketchRows] = [SHAPE.headDim, Number(turbo[1]), turbo[2] ? SHAPE.headDim : 0];
+    putInTile({ dim, bits, sketchRows, ...vectorLayout(dim, bits, sketchRows) }, side, vector, bytes, t);
+  }
+  return bytes;
 }
 
 const FORMATS = ["turbo2", "turbo3", "turbo4", "turbo4+qjl", "trellis2", "ggml/q8_0", "ggml/q4_0"];
@@ -69,11 +87,18 @@ describe.each(FORMATS)("%s", (format) => {
     const first = answer();
     expect(answer()).toEqual(first);
     const codec = createCodec(format, { dim: SHAPE.headDim, seed: 3, side });
-    const from = 150 * ROW; // token 150, head 0
-    const packed = codec.encode((side === "key" ? keys : values).slice(from, from + SHAPE.headDim));
-    const places = find(backend.arena.u8, packed);
+    // Tokens 144 … 159 of head 0 as they lie in the page, then token 150 (one of them) with another last byte.
+    const vectors = Array.from({ length: 16 }, (_, t) => {
+      const from = (144 + t) * ROW;
+      return codec.encode((side === "key" ? keys : values).slice(from, from + SHAPE.headDim));
+    });
+    const before = inPage(format, side, vectors);
+    vectors[6]![vectors[6]!.length - 1]! ^= 0x5a;
+    const after = inPage(format, side, vectors);
+    expect(after).not.toEqual(before);
+    const places = find(backend.arena.u8, before);
     expect(places.length).toBeGreaterThanOrEqual(SHAPE.layers);
-    for (const at of places) backend.arena.u8[at + packed.length - 1]! ^= 0x5a;
+    for (const at of places) backend.arena.u8.set(after, at);
     const changed = answer();
     // Heads 0 and 1 read head 0 of the keys and values, 2 and 3 do not.
     const half = (2 * queries.length) / SHAPE.heads;
