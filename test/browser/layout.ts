@@ -2,6 +2,7 @@
  * What is wrong with how a page looks, found by the browser that lays it out: content wider than the screen, text that is
  * cut or lies over other text, plots without marks.
  */
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 
 export interface Look {
@@ -25,6 +26,13 @@ export async function withLook<T>(
   } finally {
     await context.close();
   }
+}
+
+/** What axe finds in a page, with the elements. */
+export async function axeViolations(page: Page): Promise<[string, string[]][]> {
+  await page.evaluate(axe.source); // by the debugger: a page's policy lets no script in
+  const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+  return violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 120))]);
 }
 
 /** One line for each fault; none if all is well. */

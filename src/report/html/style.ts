@@ -2,7 +2,7 @@
 export const TOKENS = `
 :root {
   color-scheme: light dark;
-  --paper: #fbfbf9; --raised: #ffffff; --ink: #1d2125; --muted: #5b626b; --hair: #dfe1dd; --soft: #f0f1ee;
+  --paper: #fbfbf9; --raised: #ffffff; --ink: #1d2125; --muted: #5b626b; --hair: #dfe1dd; --soft: #f0f1ee; --shade: #1d212540;
   --accent: #1f5f9f; --good: #1c6b41; --good-soft: #e2f2e8; --warn: #865207; --warn-soft: #fbeeda;
   --bad: #a3242f; --bad-soft: #fbe6e6;
   --c1: #2a6cb0; --c2: #bf5b17; --c3: #2b8256; --c4: #7a52b3; --c5: #b33f4b; --c6: #127a85; --c7: #7f701a; --c8: #69707a;
@@ -11,7 +11,7 @@ export const TOKENS = `
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #14171a; --raised: #1b1f23; --ink: #e6e8ea; --muted: #a2a9b2; --hair: #30363d; --soft: #22272c;
+    --paper: #14171a; --raised: #1b1f23; --ink: #e6e8ea; --muted: #a2a9b2; --hair: #30363d; --soft: #22272c; --shade: #00000099;
     --accent: #7db4ec; --good: #77cf9d; --good-soft: #163524; --warn: #e6b568; --warn-soft: #3a2c12;
     --bad: #f3929a; --bad-soft: #411d20;
     --c1: #6ba8e5; --c2: #ec965b; --c3: #5fbf8c; --c4: #b395e6; --c5: #ec808a; --c6: #52bcc7; --c7: #cabb58; --c8: #9ba3ae;
@@ -45,7 +45,14 @@ figcaption { color: var(--muted); font-size: .875rem; line-height: 1.5; max-widt
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; list-style: none; margin: .25rem 0 .5rem; padding: 0; font-size: .8125rem; color: var(--muted); }
 .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; margin-right: .4rem; vertical-align: -.05rem; }
 figure svg { display: block; width: 100%; height: auto; font-family: inherit; color: var(--muted); overflow: visible; }
-.scroll { overflow-x: auto; margin: 1rem 0 .5rem; border: 1px solid var(--hair); border-radius: .5rem; background: var(--raised); }
+.scroll { overflow-x: auto; margin: 1rem 0 .5rem; border: 1px solid var(--hair); border-radius: .5rem;
+  /* A shadow at an edge beyond which there is more: two covers move with the table, the shadows stay. */
+  background:
+    linear-gradient(to right, var(--raised) 40%, transparent) left / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--raised) 40%, transparent) right / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--shade), transparent) left / 1rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% no-repeat scroll,
+    var(--raised); }
 .scroll:focus-visible, button:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .8125rem; line-height: 1.4; }
 th, td { padding: .4rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--hair); }
@@ -56,9 +63,9 @@ th:first-child, td:first-child { padding-left: .8rem; } th:last-child, td:last-c
 td.wrap { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
 tbody th { font-weight: 500; text-align: left; position: sticky; left: 0; background: var(--raised); } td code, th code { font-size: .95em; font-weight: 400; }
 th button { all: unset; cursor: pointer; display: inline; color: inherit; font: inherit; border-radius: .2rem; }
-th button::after { content: "\\2009↕"; font-size: .85em; opacity: .4; }
-th[aria-sort="ascending"] button::after { content: "\\2009↑"; opacity: 1; }
-th[aria-sort="descending"] button::after { content: "\\2009↓"; opacity: 1; }
+th button::after { content: "\\202F↕"; font-size: .85em; opacity: .4; }
+th[aria-sort="ascending"] button::after { content: "\\202F↑"; opacity: 1; }
+th[aria-sort="descending"] button::after { content: "\\202F↓"; opacity: 1; }
 tr.chosen > * { background: var(--good-soft); }
 .badge { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; font-size: .8125rem; font-weight: 600; background: var(--soft); color: var(--muted); }
 .badge.good { background: var(--good-soft); color: var(--good); }
@@ -86,12 +93,15 @@ export const PAGE = `
   figure > * { grid-column: 1; } figcaption { grid-column: 2; grid-row: 1 / span 4; align-self: start; margin-top: 2rem; }
 }
 @media (max-width: 640px) { .wide { display: none; } .narrow { display: block; max-width: 26rem; } }
+@page { margin: 1.5cm; }
 @media print {
   :root { color-scheme: light; }
   body { font-size: 10.5pt; background: #fff; } main, header, footer { max-width: none; padding: 0; }
   .wide { display: block; } .narrow { display: none; } figure { display: block; max-width: none; }
   figure, .facts, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; border: 0; } table { font-size: 7.5pt; } th, td { padding: .25rem .35rem; white-space: normal; }
+  .scroll { overflow: visible; border: 0; background: none; } table { font-size: 6.5pt; }
+  th, td { padding: .2rem .2rem; white-space: normal; } thead th { min-width: 0; } td.wrap { min-width: 8rem; }
+  th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
   th button::after { content: none; }
 }
 `;

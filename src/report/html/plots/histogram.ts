@@ -78,6 +78,8 @@ function draw(canvas: Canvas, { before, rotated }: Coordinates): Element {
         dx: 2,
         dy: -4,
         fill: "var(--ink)",
+        stroke: "var(--paper)",
+        strokeWidth: 4,
         fontWeight: 600,
       }),
     ],
