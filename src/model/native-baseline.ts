@@ -30,8 +30,11 @@ interface NativeModel {
 }
 /** What of node-llama-cpp is called here. */
 export interface NativeEngine {
+  /** Opens the engine. */
   getLlama(options: Readonly<Record<string, unknown>>): Promise<{
+    /** Opens a GGUF file. */
     loadModel(options: { readonly modelPath: string }): Promise<NativeModel>;
+    /** Frees the engine. */
     dispose(): Promise<void>;
   }>;
 }

@@ -65,6 +65,11 @@ describe("the package's entries", () => {
     expect(code.map(([entry]) => entry).sort()).toEqual([...Object.keys(BROWSER), ...NODE_ONLY].sort());
   });
 
+  test("the reference of npm run docs covers every entry", () => {
+    const { entryPoints } = JSON.parse(readFileSync(join(ROOT, "typedoc.json"), "utf8"));
+    expect([...entryPoints].sort()).toEqual(code.map(([entry]) => sourceOf(entry).replace("./", "")).sort());
+  });
+
   test.each(Object.keys(BROWSER))("%s runs in a browser", (entry) => {
     const { modules, outside } = reach(entry);
     expect(modules).toBeGreaterThan(5);
