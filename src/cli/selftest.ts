@@ -6,7 +6,7 @@ import { judgeRealizarTraces } from "../compat/realizar/trace.js";
 import { FormatError } from "../core/format-error.js";
 import { judgeNativeAttention } from "../oracle/recorded/attention-file.js";
 import { parseRecorded } from "../oracle/recorded/parse.js";
-import { judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
+import { type Finding, judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
 import { CheckFailed } from "./exit.js";
 import { Progress } from "./progress.js";
 
@@ -16,6 +16,8 @@ interface FileVerdict {
   readonly mismatches: number;
   /** The first difference, or null. */
   readonly first: string | null;
+  /** Faults of what was recorded, though it is reproduced. */
+  readonly findings: readonly Finding[];
 }
 
 export function register(program: Command): void {
@@ -25,7 +27,7 @@ export function register(program: Command): void {
       "replay recorded native vectors (.json or .msgpack): cases, mismatches, the first difference",
     )
     .argument("<path...>", "files; one that cannot be judged is an error, never a pass")
-    .option("--json", "[{ file, cases, mismatches, first }]")
+    .option("--json", "[{ file, cases, mismatches, first, findings }]")
     .addHelpText(
       "after",
       `
@@ -39,8 +41,8 @@ Examples:
       try {
         for (const [i, file] of paths.entries()) {
           progress.update(i, paths.length, file);
-          const { cases, mismatches, first } = await judge(file);
-          verdicts.push({ file, cases, mismatches, first: first ?? null });
+          const { cases, mismatches, first, findings = [] } = await judge(file);
+          verdicts.push({ file, cases, mismatches, first: first ?? null, findings });
         }
       } finally {
         progress.clear();
@@ -66,9 +68,10 @@ async function judge(file: string): Promise<RecordedVerdict> {
 
 function text(verdicts: readonly FileVerdict[]): string {
   const width = Math.max(...verdicts.map((v) => v.file.length));
-  const lines = verdicts.map(({ file, cases, mismatches, first }) => {
+  const lines = verdicts.map(({ file, cases, mismatches, first, findings }) => {
     const counts = `${String(cases).padStart(6)} cases  ${String(mismatches).padStart(4)} mismatches`;
-    return `${file.padEnd(width)}  ${counts}${first ? `\n  first: ${first}` : ""}`;
+    const found = findings.map((f) => `\n  ${f.id}: ${f.evidence}`).join("");
+    return `${file.padEnd(width)}  ${counts}${first ? `\n  first: ${first}` : ""}${found}`;
   });
   const wrong = verdicts.reduce((sum, v) => sum + v.mismatches, 0);
   const cases = verdicts.reduce((sum, v) => sum + v.cases, 0);

@@ -7,6 +7,7 @@ import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
+import { relatedValues } from "./relatives.js";
 import { emptyTail, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { trueRotation } from "./transforms.js";
@@ -116,7 +117,7 @@ function diagnosed(
   const n = input.length / dim;
   const wire = wireOf(format, dim, seed, side);
   const { rotated } = findFormat(format);
-  const found = swapped(due, decoded, width, n);
+  const found = [...relatedValues(options, decoded), ...swapped(due, decoded, width, n)];
   const tail = inner ? undefined : emptyTail(due, decoded, width);
   if (tail)
     found.push(

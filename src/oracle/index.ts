@@ -6,7 +6,12 @@
 export { type AttentionOptions, verifyAttention } from "./attention.js";
 export { CASES, type Case, type CaseAt, casesAt, HEAD_DIMS } from "./cases.js";
 export { type Candidate, identify } from "./identify.js";
-export { judgeRecorded, type RecordedJudges, type RecordedVerdict } from "./recorded/recorded.js";
+export {
+  type Finding,
+  judgeRecorded,
+  type RecordedJudges,
+  type RecordedVerdict,
+} from "./recorded/recorded.js";
 export { SEEDED_STATE, seededVectors } from "./seeded-cases.js";
 export { verifyTrace } from "./trace.js";
 export type { Check, Fault, FirstDifference, Verdict, VerdictWord } from "./verdict.js";

@@ -8,6 +8,7 @@ import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
+import { relatedBytes } from "./relatives.js";
 import { remainsOf, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, ranked, type Verdict } from "./verdict.js";
@@ -129,7 +130,8 @@ function diagnosed(
   inner = false,
 ): Fault[] {
   const { format, dim, input, side = "key", seed = 0 } = options;
-  const found = geometryFaults(options, packed, stride);
+  const found = [...relatedBytes(options, packed), ...geometryFaults(options, packed, stride)];
+  if (found.some((f) => f.explains > 0.99)) return found;
   if (!inner)
     found.push(
       ...throughRemains(remainsOf(options, packed, stride), ({ from, to, rest }) => {

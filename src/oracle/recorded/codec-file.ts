@@ -3,11 +3,11 @@
  * bytes, and the unrotated values where the engine stays rotated. Inputs are zero-padded per head; a head that was
  * padded is judged twice, as recorded and cropped to its own dimension.
  */
-import { blockCodec } from "../../formats/block-codec.js";
 import type { VectorCodec } from "../../formats/format.js";
-import { LLAMA_THREE } from "../../formats/llama-codebooks.js";
-import { legacyBlock } from "../../formats/llama-qjl.js";
 import { findFormat } from "../../formats/registry.js";
+import { LEGACY_HEAD_CAUSE, LEGACY_HEAD_FAULT, legacyHead } from "../legacy-head.js";
+import { tableCheck } from "../table-check.js";
+import { wireOf } from "../wire.js";
 import { badFile, type RecordedFields } from "./record.js";
 import type { Tally } from "./tally.js";
 
@@ -41,8 +41,7 @@ interface Subject {
 
 function subjectOf(type: string): Subject {
   if (type === WITNESS) {
-    const block = legacyBlock(LLAMA_THREE, "wht-and-no-rnorm");
-    return { rotated: false, open: (dim) => blockCodec(dim, block) };
+    return { rotated: false, open: legacyHead };
   }
   const format = findFormat(FORMAT_OF[type]!);
   return {
@@ -60,6 +59,7 @@ export function judgeCodecFile(file: RecordedFields, type: string, tally: Tally)
     throw badFile(`"rotated_domain" of ${type} is not ${subject.rotated}`);
   const blockSize = file.integer("block_size");
   const typeSize = file.integer("type_size");
+  const witness: Float32Array[] = [];
   for (const record of file.records("cases")) {
     const head = record.integer("head_dim");
     const padded = record.integer("padded_head_dim", head);
@@ -73,6 +73,7 @@ export function judgeCodecFile(file: RecordedFields, type: string, tally: Tally)
     const packed = record.bytes("packed", (n / padded) * codec.bytesPerVector);
     const dequant = record.floats("dequant", n);
     const original = subject.rotated ? record.floats("unrotated", n) : dequant;
+    if (type === WITNESS) witness.push(input, dequant);
 
     tally.case(record.text("name"), () => {
       judgeCodec(tally, codec, input, packed, dequant, original);
@@ -88,6 +89,38 @@ export function judgeCodecFile(file: RecordedFields, type: string, tally: Tally)
       judgeCodec(tally, cropped, inputs, packed, dequant, cropHeads(original, head, padded));
     });
   }
+  if (type === WITNESS)
+    tally.find(LEGACY_HEAD_FAULT, `broken: ${LEGACY_HEAD_CAUSE}; ${faithfulness(witness)}`);
+  else if (subject.rotated) reportTable(type, tally);
+}
+
+/** A format whose table is not the best keeps to its bytes, and is reported. */
+function reportTable(type: string, tally: Tally): void {
+  const wire = wireOf(FORMAT_OF[type]!, 128, 0, "key");
+  const check = wire && tableCheck(wire);
+  if (check?.status === "fail") tally.find(check.id, String(check.value));
+}
+
+/** pairs: inputs and what came back, in turn. */
+function faithfulness(pairs: readonly Float32Array[]): string {
+  let cosine = 0;
+  let error = 0;
+  let n = 0;
+  for (let k = 0; k < pairs.length; k += 2)
+    for (let at = 0; at < pairs[k]!.length; at += 128) {
+      let [xx, xy, yy] = [0, 0, 0];
+      for (let i = at; i < at + 128; i++) {
+        const [x, y] = [pairs[k]![i]!, pairs[k + 1]![i]!];
+        xx += x * x;
+        xy += x * y;
+        yy += y * y;
+      }
+      if (!(xx > 1e-12 && yy > 0) || !Number.isFinite(xx + yy)) continue;
+      cosine += xy / Math.sqrt(xx * yy);
+      error += (xx - 2 * xy + yy) / xx;
+      n++;
+    }
+  return `cosine with the inputs ${(cosine / n).toFixed(3)}, relative squared error ${(error / n).toFixed(2)} over ${n} vectors`;
 }
 
 function judgeCodec(

@@ -10,6 +10,8 @@ import { wht } from "../../core/wht.js";
 import type { VectorCodec } from "../../formats/format.js";
 import { ONNX_CODEBOOK } from "../../formats/onnxruntime.js";
 import { findFormat } from "../../formats/registry.js";
+import { tableCheck } from "../table-check.js";
+import { wireOf } from "../wire.js";
 import { judgeCodes } from "./near-ties.js";
 import { badFile, type RecordedFields } from "./record.js";
 import type { Tally } from "./tally.js";
@@ -37,6 +39,8 @@ export function judgeOnnxFile(file: RecordedFields, tally: Tally): void {
       input: record.floats(side, n * dim),
       cache: record.bytes(`present_${side}`, n * codec.bytesPerVector),
     }));
+    const check = tableCheck(wireOf(ONNX_TYPE, dim, 0, "key")!);
+    if (check.status === "fail") tally.find(check.id, `heads of ${dim}: ${check.value}`);
     tally.case(record.text("name"), () => {
       for (const { side, input, cache } of sides)
         for (let t = 0; t < tokens; t++)

@@ -11,7 +11,7 @@ import { type RecordedVerdict, Tally } from "./tally.js";
 import { judgeVllmFile, VLLM_TYPES } from "./vllm-file.js";
 import { judgeWhtFile } from "./wht-file.js";
 
-export type { RecordedVerdict } from "./tally.js";
+export type { Finding, RecordedVerdict } from "./tally.js";
 
 /** Judges of parts that live above the formats; without them, files that have those parts are refused. */
 export interface RecordedJudges extends RealizarJudges {

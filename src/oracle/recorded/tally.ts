@@ -6,12 +6,21 @@ export interface RecordedVerdict {
   readonly cases: number;
   readonly mismatches: number;
   readonly first?: string;
+  /** Faults of what was recorded, though it is reproduced: ids of the catalogue, and what they cost. */
+  readonly findings?: readonly Finding[];
+}
+
+/** A fault that a recording shows. */
+export interface Finding {
+  readonly id: string;
+  readonly evidence: string;
 }
 
 export class Tally {
   #cases = 0;
   #mismatches = 0;
   #first: string | undefined;
+  readonly #findings: Finding[] = [];
   #current = "";
   #differs = false;
 
@@ -27,6 +36,12 @@ export class Tally {
   differ(where: string, expected: unknown, actual: unknown): void {
     this.#differs = true;
     this.#first ??= `case ${this.#current}, ${where}: expected ${expected}, got ${actual}`;
+  }
+
+  /** Not a mismatch: what is recorded is reproduced, and is wrong by itself. */
+  find(id: string, evidence: string): void {
+    if (!this.#findings.some((f) => f.id === id && f.evidence === evidence))
+      this.#findings.push({ id, evidence });
   }
 
   /** expected, actual: (n, stride), byte for byte. */
@@ -54,12 +69,17 @@ export class Tally {
     this.#cases += other.cases;
     this.#mismatches += other.mismatches;
     this.#first ??= other.first;
+    for (const { id, evidence } of other.findings ?? []) this.find(id, evidence);
   }
 
   /** @throws FormatError BAD_FILE when there was no case: nothing judged is not a pass. */
   verdict(): RecordedVerdict {
     if (this.#cases === 0) throw badFile("the file has no cases");
-    const counts = { cases: this.#cases, mismatches: this.#mismatches };
+    const counts = {
+      cases: this.#cases,
+      mismatches: this.#mismatches,
+      ...(this.#findings.length > 0 ? { findings: this.#findings } : {}),
+    };
     return this.#first === undefined ? counts : { ...counts, first: this.#first };
   }
 }
