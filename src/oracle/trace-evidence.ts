@@ -30,7 +30,10 @@ export function evidenceFaults(
       const op = l.trace.ops[due[i]!.op]!;
       const token = due[i]![w.side][w.token] ?? -2;
       const own = token >= 0 ? l.origins[token] : undefined;
-      if (source === "zeros") vote(w.side === "keys" ? "k-zero" : "truncate-shared");
+      const other = l.given[i]![w.side === "keys" ? "values" : "keys"];
+      const at = (w.token * kvHeads + w.head) * dim;
+      const alone = other.subarray(at, at + dim).some((v) => v !== 0);
+      if (source === "zeros") vote(alone ? "k-zero" : "truncate-shared");
       else if (source.endsWith("still rotated")) vote("v-not-unrotated");
       else if (w.side === "values" && token >= 0 && sameLength(l, token, w, given)) vote("v-not-unrotated");
       const [, side, seq, layer, position] = SOURCE.exec(source) ?? [];

@@ -49,20 +49,24 @@ export interface CacheFault {
   readonly freeShared?: boolean;
   /** Fork does not count. */
   readonly forkUncounted?: boolean;
-  /** Fork and parent share one length. */
-  readonly sharedLength?: boolean;
+  /** Fork and parent share one length; a read gives the tokens that were asked for, or as many as there seem to be. */
+  readonly sharedLength?: "asked" | "own";
   /** Truncate forgets to shorten: later tokens land behind the old ones. */
   readonly truncateIgnored?: boolean;
   /** A copy of the table is read that is one operation old. */
-  readonly stale?: "after-copy" | "after-free" | "after-truncate";
+  readonly stale?: "after-copy" | "after-copy-of-layer" | "after-truncate";
   readonly tableShift?: number;
   /** Shift of positions within the page. */
   readonly slotShift?: number;
   readonly windowShift?: number;
   readonly noSinks?: "slide" | "zero" | "gone" | "shifted";
-  /** Beyond the table: the last page, or nothing; default: round about. */
-  readonly tableEnd?: "last" | "nothing";
+  /** Beyond the table: the nearest page, or nothing; default: round about. */
+  readonly tableEnd?: "nearest" | "nothing";
   readonly layerShift?: number;
+  /** Beyond the last layer: the nearest, or nothing; default: round about. */
+  readonly layerEnd?: "nearest" | "nothing";
+  /** Shifts of layers and pages concern this side alone. */
+  readonly only?: Side;
   readonly sides?: "key-zero" | "swapped" | "values-as-keys" | "keys-as-values" | "values-rotated";
   readonly pageShiftFrom?: number;
   readonly forkTailLost?: boolean;
@@ -72,7 +76,8 @@ interface Sequence {
   /** Per layer: pages and length. */
   readonly pages: number[][];
   readonly length: { n: number }[];
-  old: number[][] | undefined;
+  /** Per layer: a table that was replaced and is still read. */
+  readonly old: (number[] | undefined)[];
 }
 
 /** Replays operations; what every read gives. */
@@ -120,7 +125,8 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
           cells[page]!.set(
             source.subarray(0, fault.copy === "short" ? Math.max(0, (n % pageSize) - 1) : pageSize),
           );
-        if (fault.stale === "after-copy" && !s.old) s.old = s.pages.map((p) => p.slice());
+        if (fault.stale === "after-copy-of-layer") s.old[layer] ??= pages.slice();
+        if (fault.stale === "after-copy" && s.old.length === 0) s.old.push(...s.pages.map((p) => p.slice()));
         counts[pages[at]!]!--;
         pages[at] = page;
       }
@@ -138,7 +144,7 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
         sequences.set(op.seq!, {
           pages: Array.from({ length: layers }, () => []),
           length: Array.from({ length: layers }, () => ({ n: 0 })),
-          old: undefined,
+          old: [],
         });
         break;
       case "append":
@@ -154,7 +160,7 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
         sequences.set(op.to!, {
           pages,
           length: fault.sharedLength ? from.length : from.length.map(({ n }) => ({ n })),
-          old: undefined,
+          old: [],
         });
         break;
       }
@@ -165,7 +171,7 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
           if (fault.truncateIgnored) continue;
           s.length[l]!.n = op.length!;
           const keep = Math.ceil(op.length! / pageSize);
-          if (fault.stale === "after-truncate") s.old = s.pages.map((p) => p.slice());
+          if (fault.stale === "after-truncate") s.old.splice(0, layers, ...s.pages.map((p) => p.slice()));
           const { truncateShared } = fault;
           const force = truncateShared === "free" || truncateShared === "both";
           for (const page of s.pages[l]!.splice(keep)) drop(page, force);
@@ -189,44 +195,12 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
   return reads;
 
   function read(index: number, op: Operation, s: Sequence | undefined): ReadResult {
-    const length = op.length!;
-    const layer = op.layer!;
-    const gather = (): Int32Array => {
-      const positions: number[] = [];
-      const { window } = shape;
-      const real = s?.length[layer]?.n ?? length;
-      const total = window ? (fault.sharedLength ? Math.max(real, length) : real) : length;
-      if (window && total > window.size + window.sinks) {
-        const start = total - window.size + (fault.windowShift ?? 0);
-        for (let i = 0; i < window.sinks; i++)
-          positions.push(
-            fault.noSinks === "slide"
-              ? start - window.sinks + i
-              : fault.noSinks === "zero"
-                ? -1
-                : fault.noSinks === "shifted"
-                  ? i + 1
-                  : i,
-          );
-        for (let i = 0; i < window.size; i++) positions.push(start + i);
-      } else for (let i = 0; i < (window ? total : length); i++) positions.push(i);
-      if (fault.noSinks === "gone" && window && positions.length > window.size)
-        positions.splice(0, window.sinks);
-      const from = (layer + (fault.layerShift ?? 0) + layers) % layers;
-      const pages = (s?.old ?? s?.pages)?.[from] ?? [];
-      return Int32Array.from(positions, (p) => {
-        const slot = p + (fault.slotShift ?? 0);
-        if (p < 0) return -1;
-        if (slot < 0) return -2;
-        let index = Math.floor(slot / pageSize);
-        if (index >= (fault.pageShiftFrom ?? 0)) index += fault.tableShift ?? 0;
-        if (fault.tableShift && (index < 0 || index >= pages.length))
-          index = ((index % Math.max(1, pages.length)) + pages.length) % Math.max(1, pages.length);
-        const page = pages[index];
-        return page === undefined ? -1 : cells[page]![slot % pageSize]!;
-      });
+    const positions = positionsOf(shape, fault, op, s?.length[op.layer!]?.n ?? op.length!);
+    const gather = (side: Side): Int32Array => {
+      const pages = tableOf(s, op.layer!, side);
+      return Int32Array.from(positions, (p) => (p < 0 ? -1 : tokenAt(pages, p, side)));
     };
-    const tokens = gather();
+    const tokens = { keys: gather("keys"), values: gather("values") };
     const kinds = {
       "key-zero": { keys: "zero", values: "values" },
       swapped: { keys: "values", values: "keys" },
@@ -236,97 +210,53 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
     } as const;
     return {
       op: index,
-      keys: tokens,
-      values: tokens,
+      ...tokens,
       from: fault.sides ? kinds[fault.sides] : { keys: "keys", values: "values" },
     };
   }
+
+  function tableOf(s: Sequence | undefined, layer: number, side: Side): readonly number[] {
+    const shift = fault.only === undefined || fault.only === side ? (fault.layerShift ?? 0) : 0;
+    let from = layer + shift;
+    if (from < 0 || from >= layers) {
+      if (fault.layerEnd === "nothing") return [];
+      from = fault.layerEnd === "nearest" ? layer : (from + layers) % layers;
+    }
+    return s?.old[from] ?? s?.pages[from] ?? [];
+  }
+
+  function tokenAt(pages: readonly number[], position: number, side: Side): number {
+    const slot = position + (fault.slotShift ?? 0);
+    if (slot < 0) return -2;
+    let index = Math.floor(slot / pageSize);
+    const shifted = fault.tableShift !== undefined && (fault.only === undefined || fault.only === side);
+    if (shifted && index >= (fault.pageShiftFrom ?? 0)) index += fault.tableShift!;
+    if (shifted && (index < 0 || index >= pages.length)) {
+      const last = Math.max(0, pages.length - 1);
+      if (fault.tableEnd === "nothing") return -1;
+      index =
+        fault.tableEnd === "nearest" ? Math.max(0, Math.min(last, index)) : (index + last + 1) % (last + 1);
+    }
+    const page = pages[index];
+    return page === undefined ? -1 : cells[page]![slot % pageSize]!;
+  }
 }
 
-/** Every way in which a cache has been seen to go wrong, for a cache of this shape. */
-export function cacheFaults({ window, pageSize }: TraceShape): CacheFault[] {
-  const out: CacheFault[] = [
-    { id: "cow-missing", note: "a sequence writes into a page that another one shares", noCopy: true },
-    { id: "cow-missing", note: "the copy of a shared page is empty", copy: "empty" },
-    { id: "fork-shared-length", note: "a fork and its parent share one length", sharedLength: true },
-    { id: "stale-page", note: "the table from before a copy is still read", stale: "after-copy" },
-    { id: "stale-page", note: "truncate does not shorten: old tokens stay", truncateIgnored: true },
-    { id: "stale-page", note: "the table from before a truncate is still read", stale: "after-truncate" },
-    { id: "page-table-off-by-one", note: "slots shifted by one", slotShift: 1 },
-    { id: "page-table-off-by-one", note: "slots shifted back by one", slotShift: -1 },
-    { id: "layer-off-by-one", note: "the next layer is read", layerShift: 1 },
-    { id: "layer-off-by-one", note: "the layer before is read", layerShift: -1 },
-    { id: "k-zero", note: "keys read as zeros", sides: "key-zero" },
-    { id: "kv-swapped", note: "keys and values exchanged", sides: "swapped" },
-    { id: "kv-swapped", note: "values read as keys", sides: "values-as-keys" },
-    { id: "kv-swapped", note: "keys read as values", sides: "keys-as-values" },
-    { id: "v-not-unrotated", note: "values are still rotated", sides: "values-rotated" },
-    {
-      id: "truncate-shared",
-      note: "truncate clears the rest of a page that others hold",
-      truncateShared: "clear",
-    },
-    {
-      id: "truncate-shared",
-      note: "after a truncate a shared page is written in place",
-      truncateShared: "write",
-    },
-  ];
-  for (const reuse of [undefined, "oldest", "lowest"] as const) {
-    const policy = reuse ? { reuse } : {};
-    out.push(
-      {
-        id: "refcount-leak",
-        note: "fork does not count the pages it shares: freed while held",
-        forkUncounted: true,
-        ...policy,
-      },
-      { id: "refcount-leak", note: "free returns pages that others hold", freeShared: true, ...policy },
-      {
-        id: "truncate-shared",
-        note: "truncate returns pages that others hold",
-        truncateShared: "free",
-        ...policy,
-      },
-      {
-        id: "truncate-shared",
-        note: "truncate clears and returns pages that others hold",
-        truncateShared: "both",
-        ...policy,
-      },
-      {
-        id: "stale-page",
-        note: "what is written to a page that had another owner is lost",
-        lostWrites: "all",
-        ...policy,
-      },
-      {
-        id: "stale-page",
-        note: "the first token of a page that had another owner is lost",
-        lostWrites: "first",
-        ...policy,
-      },
-    );
+/** Which positions a read gives; −1: zeros. own: the length that the cache believes in. */
+function positionsOf({ window }: TraceShape, fault: CacheFault, op: Operation, own: number): number[] {
+  const length = op.length!;
+  if (!window) {
+    const count = fault.sharedLength === "own" ? own : length;
+    return Array.from({ length: count }, (_, i) => i);
   }
-  for (const tableShift of [1, -1])
-    for (const tableEnd of [undefined, "last", "nothing"] as const)
-      for (const pageShiftFrom of [0, 1])
-        out.push({
-          id: "page-table-off-by-one",
-          note: `page ${tableShift > 0 ? "after" : "before"} the right one is read`,
-          tableShift,
-          pageShiftFrom,
-          ...(tableEnd ? { tableEnd } : {}),
-        });
-  if (!window) return out;
-  for (const windowShift of new Set([-1, 1, -2, 2, window.sinks, -window.sinks, pageSize, -pageSize]))
-    if (windowShift !== 0)
-      out.push({
-        id: "window-offset",
-        note: `the window begins ${windowShift} tokens from where it should`,
-        windowShift,
-      });
-  for (const noSinks of ["slide", "zero", "gone", "shifted"] as const)
-    out.push({ id: "sink-dropped", note: `sinks: ${noSinks}`, noSinks });
-  return out;
+  const total = fault.sharedLength ? Math.max(own, length) : own;
+  if (total <= window.size + window.sinks) return Array.from({ length: total }, (_, i) => i);
+  const start = total - window.size + (fault.windowShift ?? 0);
+  const inWindow = Array.from({ length: window.size }, (_, i) => start + i);
+  const sinks = Array.from({ length: window.sinks }, (_, i) => {
+    if (fault.noSinks === "slide") return start - window.sinks + i;
+    if (fault.noSinks === "zero") return -1;
+    return fault.noSinks === "shifted" ? i + 1 : i;
+  });
+  return fault.noSinks === "gone" ? inWindow : [...sinks, ...inWindow];
 }

@@ -3,6 +3,7 @@ import { FormatError } from "../core/format-error.js";
 import { nodeModule } from "../files/node.js";
 import { findFormat } from "../formats/registry.js";
 import { evidenceFaults } from "./trace-evidence.js";
+import { cacheFaults } from "./trace-faults.js";
 import {
   LIMIT,
   type Loaded,
@@ -12,7 +13,7 @@ import {
   type Trace,
   type WrongHead,
 } from "./trace-loaded.js";
-import { type CacheFault, cacheFaults, type ReadResult, replay, type Side } from "./trace-model.js";
+import { type CacheFault, type ReadResult, replay, type Side } from "./trace-model.js";
 import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, pairId, ranked, type Verdict } from "./verdict.js";
 import { wireOf } from "./wire.js";
