@@ -27,6 +27,19 @@ export interface Loaded {
   readonly given: { keys: Float32Array; values: Float32Array }[];
 }
 
+/** Whether a head that was given is that of a token: every hypothesis asks, the answer is kept. */
+export class Likeness {
+  readonly #known = new Map<string, Map<number, boolean>>();
+
+  of(place: string, what: number, compare: () => boolean): boolean {
+    let answers = this.#known.get(place);
+    if (!answers) this.#known.set(place, (answers = new Map()));
+    let answer = answers.get(what);
+    if (answer === undefined) answers.set(what, (answer = compare()));
+    return answer;
+  }
+}
+
 export interface WrongHead {
   readonly side: Side;
   readonly token: number;

@@ -6,6 +6,7 @@ import { evidenceFaults } from "./trace-evidence.js";
 import { cacheFaults } from "./trace-faults.js";
 import {
   LIMIT,
+  Likeness,
   type Loaded,
   near,
   type Origin,
@@ -23,7 +24,8 @@ export async function verifyTrace(path: string): Promise<Verdict> {
   const loaded = await load(path);
   const { trace } = loaded;
   const due = replay(trace, trace.ops, { id: "", note: "" });
-  const wrong = due.map((r, i) => wrongHeads(loaded, r, loaded.given[i]!));
+  const likeness = new Likeness();
+  const wrong = due.map((r, i) => wrongHeads(loaded, r, i, likeness));
   const reads = due.length;
   const bad = wrong.filter((w) => w.length > 0).length;
   const heads = due.reduce((sum, r) => sum + 2 * r.keys.length * trace.kvHeads, 0);
@@ -40,7 +42,7 @@ export async function verifyTrace(path: string): Promise<Verdict> {
   if (bad === 0) return { ...head, verdict: "conforming", first: null, tolerated, faults: [], checks };
   const at = wrong.findIndex((w) => w.length > 0);
   const first = firstOf(loaded, due[at]!, at, wrong[at]![0]!);
-  const faults = name(loaded, due, wrong);
+  const faults = name(loaded, due, wrong, likeness);
   if (faults.length === 0)
     faults.push({
       id: "unknown",
@@ -57,24 +59,32 @@ function vectorOf(l: Loaded, token: number, from: Side | "zero" | "rotated"): Fl
   return from === "rotated" ? l.rotated[token] : l.store[from][token];
 }
 
-function wrongHeads(
-  l: Loaded,
-  r: ReadResult,
-  given: { keys: Float32Array; values: Float32Array },
-  most = Number.POSITIVE_INFINITY,
-): WrongHead[] {
+/** index: of the read. */
+function wrongHeads(l: Loaded, r: ReadResult, index: number, likeness: Likeness): WrongHead[] {
   const { dim, kvHeads } = l.trace;
+  const given = l.given[index]!;
   const out: WrongHead[] = [];
   for (const side of ["keys", "values"] as const) {
     const tokens = r[side];
+    const from = r.from[side];
+    const source = ["keys", "values", "zero", "rotated"].indexOf(from);
     const count = given[side].length / (kvHeads * dim);
     for (let t = 0; t < Math.max(tokens.length, count); t++) {
-      const due = t < tokens.length ? vectorOf(l, tokens[t]!, r.from[side]) : undefined;
+      const right =
+        t < count &&
+        t < tokens.length &&
+        likeness.of(`${index} ${side} ${t}`, 4 * (tokens[t]! + 2) + source, () => {
+          const due = vectorOf(l, tokens[t]!, from);
+          if (!due) return false;
+          for (let h = 0; h < kvHeads; h++)
+            if (!near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim)) return false;
+          return true;
+        });
+      if (right) continue;
+      const due = t < tokens.length ? vectorOf(l, tokens[t]!, from) : undefined;
       for (let h = 0; h < kvHeads; h++)
-        if (t >= count || !due || !near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim)) {
+        if (t >= count || !due || !near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim))
           out.push({ side, token: t, head: h });
-          if (out.length >= most) return out;
-        }
     }
   }
   return out.sort((a, b) => a.token - b.token || a.head - b.head);
@@ -105,18 +115,31 @@ function firstOf(l: Loaded, r: ReadResult, index: number, w: WrongHead): FirstDi
   };
 }
 
+/** Pairs are made of so many single faults at most. */
+const PAIRED = 24;
+
 /** Hypotheses replayed; those that reproduce what was given, and what the evidence says by itself. */
-function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly WrongHead[])[]): Fault[] {
+function name(
+  l: Loaded,
+  due: readonly ReadResult[],
+  wrong: readonly (readonly WrongHead[])[],
+  likeness: Likeness,
+): Fault[] {
   const { trace } = l;
   const total = due.reduce((sum, r) => sum + 2 * r.keys.length * trace.kvHeads, 0);
   const before = wrong.reduce((sum, w) => sum + w.length, 0);
   const out: Fault[] = [];
-  const score = (faults: readonly CacheFault[]): number => {
+  const seen = new Set<string>();
+  /** undefined: the same reads as an earlier one. */
+  const score = (faults: readonly CacheFault[]): number | undefined => {
     const merged = Object.assign({}, ...faults, { id: "", note: "" }) as CacheFault;
     const reads = replay(trace, trace.ops, merged);
+    const signature = reads.map((r) => `${r.from.keys}${r.from.values}${r.keys}|${r.values}`).join(";");
+    if (seen.has(signature)) return undefined;
+    seen.add(signature);
     let left = 0;
     for (const [i, r] of reads.entries()) {
-      left += wrongHeads(l, r, l.given[i]!).length;
+      left += wrongHeads(l, r, i, likeness).length;
       if (left >= before) break;
     }
     const id = pairId(faults.map((f) => f.id));
@@ -129,13 +152,20 @@ function name(l: Loaded, due: readonly ReadResult[], wrong: readonly (readonly W
       });
     return explained;
   };
-  const known = cacheFaults(trace);
-  const singles = known.map((f) => ({ f, e: score([f]) }));
+  const singles = cacheFaults(trace).flatMap((f) => {
+    const e = score([f]);
+    return e === undefined ? [] : [{ f, e }];
+  });
   if (!singles.some((s) => s.e > 0.995)) {
     // Pairs of what explains something alone, and of what changes every read.
-    const useful = singles.filter((s) => s.e > 0.02 || s.f.sides || s.f.layerShift).map((s) => s.f);
-    for (const [i, a] of useful.entries())
-      for (const b of useful.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
+    const useful = singles
+      .filter((s) => s.e > 0.02 || s.f.sides || s.f.layerShift)
+      .sort((a, b) => b.e - a.e)
+      .map((s) => s.f);
+    const whole = useful.filter((f) => f.sides);
+    const likely = [...new Set([...useful.slice(0, PAIRED), ...whole])];
+    for (const [i, a] of likely.entries())
+      for (const b of likely.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
     out.push(...evidenceFaults(l, due, wrong));
   }
   return ranked(out);

@@ -1,0 +1,43 @@
+/** Slips of caches, alone and in pairs, over formats and lives: at least 95 % of single ones are named first. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { table } from "./sweep.js";
+import { type TraceSetup, traceSweep } from "./trace-sweep.js";
+
+const dir = mkdtempSync(join(tmpdir(), "turboquant-traces-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const shape = { kvHeads: 2, layers: 2, pageSize: 8 };
+const setups: readonly TraceSetup[] = [
+  { ...shape, dim: 32, keyFormat: "f32", valueFormat: "f32" },
+  { ...shape, dim: 32, keyFormat: "f32", valueFormat: "f32", window: { size: 12, sinks: 4 } },
+  { ...shape, dim: 128, layers: 3, pageSize: 4, keyFormat: "ggml/q8_0", valueFormat: "llama/turbo4" },
+  { ...shape, dim: 64, keyFormat: "llama/turbo3", valueFormat: "f16", window: { size: 20, sinks: 2 } },
+];
+
+it.each(setups)("$keyFormat + $valueFormat", async (setup) => {
+  const all = [];
+  for (let seed = 1; seed <= 5; seed++) {
+    const { right, outcomes } = await traceSweep(dir, setup, seed, false);
+    expect(right).toBe("conforming");
+    all.push(...outcomes);
+  }
+  expect(all.every((o) => o.detected)).toBe(true);
+  const share = all.filter((o) => o.right).length / all.length;
+  expect(
+    share,
+    table(all, (o) => o.note),
+  ).toBeGreaterThan(0.95);
+});
+
+it("two at once, where both show", async () => {
+  const { outcomes } = await traceSweep(dir, setups[0]!, 3, true);
+  const share = outcomes.filter((o) => o.right).length / outcomes.length;
+  expect(outcomes.every((o) => o.detected)).toBe(true);
+  expect(
+    share,
+    table(outcomes, (o) => `${o.note} -> ${o.got}`),
+  ).toBeGreaterThan(0.8);
+});

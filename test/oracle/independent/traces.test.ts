@@ -1,0 +1,19 @@
+/** Caches written from the catalogue alone, each with one slip, over a life drawn at random. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { type TraceSetup, traceSweep } from "./trace-sweep.js";
+
+const dir = mkdtempSync(join(tmpdir(), "turboquant-traces-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const base = { dim: 32, kvHeads: 2, layers: 2, pageSize: 8, keyFormat: "f32", valueFormat: "f32" };
+const setups: readonly TraceSetup[] = [base, { ...base, kvHeads: 1, window: { size: 12, sinks: 4 } }];
+
+it.each(setups)("names every slip, %#", async (setup) => {
+  const { right, outcomes } = await traceSweep(dir, setup, 3, false);
+  expect(right).toBe("conforming");
+  expect(outcomes.length).toBeGreaterThan(15);
+  expect(outcomes.filter((o) => !o.right).map((o) => `${o.note} -> ${o.got}`)).toEqual([]);
+});
