@@ -3,10 +3,12 @@
  * forward pass (NumPy) over the dequantised weights. The models are not shipped: TURBOQUANT_MODELS names a folder
  * with smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, smollm2/smollm2-hound-kv.safetensors, stories260k/ and text/.
  */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, tensorToF32 } from "../../src/files/safetensors.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
@@ -144,6 +146,31 @@ describe.runIf(folder)("SmolLM2-135M", () => {
       }
       expect(apart / a.length, name).toBeLessThan(0.02);
     }
+  });
+
+  test("the command takes at most 2.5 times the weights' file, rows being unpacked as they are used", () => {
+    const peak = `process.on("exit", () => process.stderr.write("peak " + process.resourceUsage().maxRSS));`;
+    const file = at("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+    const args = ["--text", at("text/hound_20000.txt"), "--ctx", "256", "--chunks", "1", "--kv", "turbo4"];
+    const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [
+        "--import",
+        `data:text/javascript,${encodeURIComponent(peak)}`,
+        main,
+        "eval",
+        "--model",
+        file,
+        ...args,
+      ],
+      { encoding: "utf8" },
+    );
+    expect(status).toBe(0);
+    const bytes = Math.max(
+      ...[...stderr.matchAll(/peak (\d+)/g)].map(([, kilobytes]) => 1024 * Number(kilobytes)),
+    );
+    expect(bytes / statSync(file).size, stderr).toBeLessThan(2.5);
   });
 
   test("prefill on one core: at least 60 tokens/s, on a free machine", async () => {

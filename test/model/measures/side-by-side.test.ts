@@ -4,7 +4,12 @@ import { DenseKv } from "../../../src/model/dense-kv.js";
 import { greedy } from "../../../src/model/generate.js";
 import { GgufMetadata } from "../../../src/model/gguf-file.js";
 import { kvPair } from "../../../src/model/kv-pair.js";
-import { commonPrefix, cutMiddle, sideBySide } from "../../../src/model/measures/side-by-side.js";
+import {
+  commonPrefix,
+  cutMiddle,
+  type SideBySide,
+  sideBySide,
+} from "../../../src/model/measures/side-by-side.js";
 import { openKv } from "../../../src/model/open-kv.js";
 import { type Model, openModel } from "../../../src/model/open-model.js";
 import type { Tokenizer } from "../../../src/model/tokenizer.js";
@@ -18,7 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => model.close());
 const CONTEXT = 160;
-const dense = () => new DenseKv(model.transformer.engine, model.transformer.kvShape, CONTEXT);
+const dense = (capacity = CONTEXT) =>
+  new DenseKv(model.transformer.engine, model.transformer.kvShape, capacity);
 
 test("the file's template writes the conversation; control tokens in it are read as such", () => {
   const encoded: [string, object][] = [];
@@ -90,4 +96,24 @@ test("answers are the greedy ones; the same cache says the same, a coarse one so
   const text = model.tokenizer.decode(greedy(model.transformer, dense(), whole, 12));
   expect(same![1]!.baseline.text).toBe(text);
   coarse.dispose();
+});
+
+test("a conversation whose middle is cut forgets what the cache held of it", () => {
+  const turns = ["It was a dark night upon the moor. ".repeat(3), "What did Holmes say to Watson?"];
+  const limits = { context: 60, answerTokens: 8 };
+  const prompts = [{ category: "cut", turns, pattern: /./ }];
+  const [[result]] = sideBySide(model.transformer, chat, dense(60), [dense(60)], prompts, limits) as [
+    [SideBySide],
+  ];
+  expect(result.cut).toBeGreaterThan(0);
+  const ask = (tokens: Int32Array) =>
+    model.tokenizer.decode(greedy(model.transformer, dense(), cutMiddle(tokens, 52), 8));
+  const first = ask(chat.encode([{ role: "user", content: turns[0]! }]));
+  const whole = chat.encode([
+    { role: "user", content: turns[0]! },
+    { role: "assistant", content: first },
+    { role: "user", content: turns[1]! },
+  ]);
+  expect(result.baseline.text).toBe(ask(whole));
+  expect(result.answer.text).toBe(result.baseline.text);
 });
