@@ -78,3 +78,25 @@ export function softmaxWeights(x: usize, n: usize, max: f32, sums: usize): void 
     store<f32>(sums + lane, load<f32>(sums + lane) + w);
   }
 }
+
+/**
+ * One tile of online softmax: scores x (n,) become weights, the state goes on. state: eight f32, the running maximum, the
+ * scale, the factor that earlier sums shrink by, one unused, four sums of weights.
+ */
+export function weighTile(x: usize, n: usize, state: usize): void {
+  const most = scaleMax(x, n, load<f32>(state, 4));
+  const before = load<f32>(state);
+  let max = before;
+  let factor: f32 = 1;
+  if (most > before || isNaN(most)) {
+    max = most;
+    store<f32>(state, max);
+    if (before != -Infinity) factor = f32x4.extract_lane(expNegative(f32x4.splat(before - most)), 0);
+  }
+  store<f32>(state, factor, 8);
+  const sums = v128.load(state, 16);
+  v128.store(state, f32x4.splat(0), 16);
+  // Where nothing was seen yet, every score is -Infinity and so would be the maximum.
+  softmaxWeights(x, n, max == -Infinity ? <f32>0 : max, state + 16);
+  v128.store(state, f32x4.add(f32x4.mul(sums, f32x4.splat(factor)), v128.load(state, 16)), 16);
+}

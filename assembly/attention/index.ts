@@ -9,18 +9,18 @@
  *   accumulateIntegers, gatherSums                   accumulate-integers  Σ weight · value
  *   dotF32, accumulateF32                            ../dense             both over f32 rows
  *   dotQ8, dotQ4                                     ../ggml-dot          ⟨query, key⟩ over ggml blocks
- *   scaleMax, softmaxWeights                         ../softmax           e^(score − maximum)
+ *   scaleMax, softmaxWeights, weighTile              ../softmax           e^(score − maximum)
  *   addWaves                                         ../waves             ⟨query, turning mean⟩ added to scores
  */
 
 /** Changes with any change to the functions, their arguments, the tiles or the plan record. */
-export const ABI_VERSION: i32 = 2;
+export const ABI_VERSION: i32 = 3;
 /** The first byte of memory that the module does not use. */
 export const heapBase: usize = __heap_base;
 
 export { accumulateF32, dotF32 } from "../dense";
 export { dotQ4, dotQ8 } from "../ggml-dot";
-export { scaleMax, softmaxWeights } from "../softmax";
+export { scaleMax, softmaxWeights, weighTile } from "../softmax";
 export { addWaves } from "../waves";
 export { accumulateIntegers, gatherSums } from "./accumulate-integers";
 export { prepareIntegers, scoreIntegers } from "./score-integers";

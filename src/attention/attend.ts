@@ -20,8 +20,6 @@ import { RunningSoftmax } from "./running-softmax.js";
 import type { SideCodec } from "./side-codec.js";
 import { RunList, type TokenRuns } from "./token-runs.js";
 
-const { fround } = Math;
-
 /** What attention sees and how exactly it computes. */
 export interface AttendOptions {
   /** What scores are multiplied by, above 0. Default 1/√headDim. */
@@ -31,8 +29,6 @@ export interface AttendOptions {
   /** A query sees itself and the window − 1 tokens before it, and the first `sinks` tokens. Default: all. */
   readonly window?: number;
   readonly sinks?: number;
-  /** How exactly packed vectors are read, where the format has a choice: turbo1 … turbo4, dim ≤ 256. Default: exact. */
-  readonly precision?: Precision;
 }
 
 /** What a cache keeps beside packed vectors. */
@@ -61,6 +57,7 @@ export class Attention {
   /** For each row: tokens it sees in all, and those of the tile at hand. */
   readonly #seen = new Int32Array(ROWS);
   readonly #limits = new Int32Array(ROWS);
+  #exact = true;
 
   /** sides: all the codecs that will be read. */
   constructor(
@@ -107,14 +104,16 @@ export class Attention {
     queries: Float32Array,
     heads: number,
     out: Float32Array,
+    precision: Precision,
     options: AttendOptions,
   ): void {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
     const rows = count * group;
-    const precision = options.precision ?? "exact";
+    this.#exact = precision === "exact";
     const keys = runs.key.keys(precision, group);
     const values = runs.value.values(precision, group);
+    this.#softmax.scale[0] = options.scale ?? 1 / Math.sqrt(this.#dim);
     keys.open(this.#space);
     values.open(this.#space);
     for (let head = 0; head < this.#kvHeads; head++)
@@ -141,8 +140,6 @@ export class Attention {
     const group = heads / this.#kvHeads;
     const dim = this.#dim;
     const { arena } = this.#kernels;
-    const scale = fround(options.scale ?? 1 / Math.sqrt(dim));
-    const exact = (options.precision ?? "exact") === "exact";
     const sparse = options.sparse ?? 0;
     const window = options.window ?? Number.POSITIVE_INFINITY;
     const sinks = options.sinks ?? 0;
@@ -178,10 +175,9 @@ export class Attention {
         const limit = this.#limits[r]!;
         const weights = this.#weights + 4 * TILE * r;
         this.#halves?.score(r, tile, limit, weights);
-        this.#offset?.add(r, tile, limit, weights, exact);
+        this.#offset?.add(r, tile, limit, weights, this.#exact);
         this.#hide(weights, tile, limit, this.#seen[r]! - window, sinks);
-        const factor = this.#softmax.weigh(r, weights, limit, scale);
-        if (factor !== 1) this.#shrink(r, factor, sumFloats);
+        if (this.#softmax.weigh(r, weights, limit)) this.#shrink(r, sumFloats);
         this.#halves?.accumulate(r, tile, limit, weights, sparse);
       }
       values.accumulate(first, rows, this.#limits, this.#weights, sparse, this.#sums);
@@ -194,10 +190,7 @@ export class Attention {
       values.gather(sum);
       this.#halves?.finish(r, sum);
       runs.value.finish(sum);
-      const inverse = this.#softmax.inverse(r);
-      const { f32 } = arena;
-      const at = sum >>> 2;
-      for (let i = 0; i < dim; i++) out[to + i] = f32[at + i]! * inverse;
+      this.#softmax.divide(r, sum, dim, out, to);
     }
   }
 
@@ -244,11 +237,9 @@ export class Attention {
   }
 
   /** A new maximum: what was summed so far shrinks. */
-  #shrink(r: number, factor: number, sumFloats: number): void {
-    const { f32 } = this.#kernels.arena;
-    const at = (this.#sums >>> 2) + r * sumFloats;
-    for (let i = at; i < at + sumFloats; i++) f32[i]! *= factor;
-    this.#halves?.shrink(r, factor);
+  #shrink(r: number, sumFloats: number): void {
+    this.#softmax.shrink(r, this.#sums + 4 * r * sumFloats, sumFloats);
+    this.#halves?.shrink(r, this.#softmax);
   }
 
   /** Scores of tokens from … to of a head, unscaled: out[i] ← ⟨query, k̂⟩; absent tokens get −∞. query: (dim,). */
@@ -259,9 +250,10 @@ export class Attention {
     from: number,
     to: number,
     out: Float32Array,
+    precision: Precision,
   ): void {
     const { arena } = this.#kernels;
-    const keys = runs.key.keys("exact", 1);
+    const keys = runs.key.keys(precision, 1);
     keys.open(this.#space);
     arena.f32.set(query, this.#query >>> 2);
     keys.prepare(0, this.#query);
@@ -276,7 +268,7 @@ export class Attention {
       this.#limits[0] = end - tile;
       keys.score(0, 1, this.#limits, this.#weights);
       this.#halves?.score(0, tile, end - tile, this.#weights);
-      this.#offset?.add(0, tile, end - tile, this.#weights, true);
+      this.#offset?.add(0, tile, end - tile, this.#weights, precision === "exact");
       const { at, count, length } = this.#present;
       for (let n = 0; n < length; n++)
         for (let p = Math.max(tile + at[n]!, first); p < tile + at[n]! + count[n]!; p++)

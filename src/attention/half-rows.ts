@@ -4,6 +4,7 @@
  * position after position, and their weights then become 0, so that what the packed rows have in their places adds nothing.
  */
 import type { Kernels } from "../kernels/kernels.js";
+import type { RunningSoftmax } from "./running-softmax.js";
 import type { SideCodec } from "./side-codec.js";
 
 /** Where the halves of a layer lie, in the basis of prepared queries and of accumulators. */
@@ -110,10 +111,8 @@ export class HalfRows {
     }
   }
 
-  shrink(row: number, factor: number): void {
-    const { f32 } = this.#kernels.arena;
-    const at = (this.#sums >>> 2) + row * this.#dim;
-    for (let i = at; i < at + this.#dim; i++) f32[i]! *= factor;
+  shrink(row: number, softmax: RunningSoftmax): void {
+    softmax.shrink(row, this.#sums + 4 * row * this.#dim, this.#dim);
   }
 
   /** acc (dim,) += the sums of a row. */

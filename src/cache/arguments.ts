@@ -1,6 +1,6 @@
 /** What calls of a cache may ask for, against what it holds. */
 import type { AttendOptions } from "../attention/attend.js";
-import { PRECISIONS } from "../attention/readers.js";
+import { PRECISIONS, type Precision } from "../attention/readers.js";
 import { assertFloat32, assertInteger, assertOneOf } from "../core/check.js";
 import { CacheError } from "./cache-error.js";
 import { assertHeads, type CacheConfig } from "./options.js";
@@ -14,10 +14,28 @@ export interface ReadOptions {
   readonly to?: number;
 }
 
+/** Options of `KvCache.score`. */
+export interface ScoreOptions extends ReadOptions {
+  /** How exactly packed keys are read. Default: the constructor's. */
+  readonly precision?: Precision;
+}
+
 /** Options of `KvCache.attend`. */
 export interface CacheAttendOptions extends AttendOptions {
   /** Query heads, a multiple of kvHeads. Default: the constructor's. */
   readonly heads?: number;
+  /** How exactly packed vectors are read, where the format has a choice: turbo1 … turbo4, dim ≤ 256. Default: the constructor's. */
+  readonly precision?: Precision;
+}
+
+/** What a call asks for, or the cache's own. @throws TypeError, RangeError. */
+export function precisionOf(
+  config: CacheConfig,
+  { precision }: { readonly precision?: Precision },
+): Precision {
+  if (precision === undefined) return config.precision;
+  assertOneOf(precision, "precision", PRECISIONS);
+  return precision;
 }
 
 /** The tokens of a layer that a call means. @throws CacheError INVALID_POSITION beyond what the layer holds. */
@@ -71,7 +89,6 @@ export function attendedHeads(config: CacheConfig, queries: unknown, options: Ca
     throw new RangeError(`"scale" expected a finite number above 0, got ${scale}`);
   if (sparse !== undefined && !(sparse >= 0 && sparse < 1))
     throw new RangeError(`"sparse" expected a weight in 0..1, got ${sparse}`);
-  if (options.precision !== undefined) assertOneOf(options.precision, "precision", PRECISIONS);
   if (window !== undefined) assertInteger(window, "window", 1);
   if (sinks !== undefined) assertInteger(sinks, "sinks", 0);
   return heads;

@@ -60,8 +60,8 @@ export class Encoder {
       this.#bytes = larger;
       this.#capacity = bytes;
     }
-    this.#pending.nonFinite.clear();
-    this.#pending.overflow.clear();
+    if (this.#pending.nonFinite.size > 0) this.#pending.nonFinite.clear();
+    if (this.#pending.overflow.size > 0) this.#pending.overflow.clear();
     return this.#bytes;
   }
 

@@ -3,7 +3,7 @@
  * @module
  */
 export type { AttendOptions } from "../attention/attend.js";
-export type { CacheAttendOptions, ReadOptions } from "./arguments.js";
+export type { CacheAttendOptions, ReadOptions, ScoreOptions } from "./arguments.js";
 export { CacheError, type CacheErrorCode } from "./cache-error.js";
 export {
   type ContiguousTensor,

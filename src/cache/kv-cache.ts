@@ -20,7 +20,9 @@ import {
   attendedHeads,
   type CacheAttendOptions,
   outputFor,
+  precisionOf,
   type ReadOptions,
+  type ScoreOptions,
   tokenRange,
 } from "./arguments.js";
 import { auditCache } from "./audit.js";
@@ -189,7 +191,7 @@ export class KvCache implements Iterable<SequenceHandle> {
       );
     const result = outputFor(out, queries.length);
     this.#runs.open(sequence, layer);
-    this.#attention.attend(this.#runs, queries, heads, result, options);
+    this.#attention.attend(this.#runs, queries, heads, result, precisionOf(this.config, options), options);
     return result;
   }
 
@@ -203,10 +205,11 @@ export class KvCache implements Iterable<SequenceHandle> {
     kvHead: number,
     query: Float32Array,
     out?: Float32Array,
-    options: ReadOptions = NO_OPTIONS,
+    options: ScoreOptions = NO_OPTIONS,
   ): Float32Array {
     const sequence = this.#sequence(seq);
     this.#layer(layer);
+    const precision = precisionOf(this.config, options);
     assertInteger(kvHead, "kvHead", 0, this.config.kvHeads - 1);
     assertFloat32(query, "query");
     if (query.length !== this.config.headDim)
@@ -214,7 +217,7 @@ export class KvCache implements Iterable<SequenceHandle> {
     const { from, to } = tokenRange(sequence, layer, options);
     const result = outputFor(out, to - from);
     this.#runs.open(sequence, layer);
-    this.#attention.scores(this.#runs, kvHead, query, from, to, result);
+    this.#attention.scores(this.#runs, kvHead, query, from, to, result, precision);
     return result;
   }
 
@@ -271,6 +274,7 @@ export class KvCache implements Iterable<SequenceHandle> {
     const cache = new KvCache({
       ...optionsOf(saved.config),
       ...(options.backend ? { backend: options.backend } : {}),
+      ...(options.precision ? { precision: options.precision } : {}),
     });
     restoreInto(cache.#parts, saved);
     return cache;

@@ -1,5 +1,6 @@
 /** What a cache is made of, checked once. */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { PRECISIONS, type Precision } from "../attention/readers.js";
 import { assertMeans, type Center } from "../core/centring.js";
 import { assertInteger, assertOneOf } from "../core/check.js";
 import { assertSeed, type Seed } from "../core/random.js";
@@ -47,9 +48,11 @@ export interface KvCacheOptions {
    * code is made when it arrives and is read once it has left this window. Default 0.
    */
   readonly recent?: number;
+  /** How exactly `attend` and `score` read packed vectors where they are not told: docs/attention.md. Default exact. Not stored. */
+  readonly precision?: Precision;
 }
 
-/** The same, complete, and plain data but for the backend: what a snapshot records. */
+/** The same, complete, and plain data but for the backend: what a snapshot records, all but `precision`. */
 export interface CacheConfig extends Geometry {
   readonly heads: number | undefined;
   readonly key: readonly string[];
@@ -63,6 +66,7 @@ export interface CacheConfig extends Geometry {
   readonly centerDigest: string;
   readonly sinks: number;
   readonly recent: number;
+  readonly precision: Precision;
 }
 
 /** Options that give this configuration. */
@@ -99,7 +103,8 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
   assertOneOf(nonFinite, "nonFinite", ["reject", "sanitize"]);
   for (const name of ["keyScale", "valueScale"] as const)
     if (options[name] !== undefined) assertOneOf(options[name], name, SCALE_RULES);
-  const { sinks = 0, recent = 0 } = options;
+  const { sinks = 0, recent = 0, precision = "exact" } = options;
+  assertOneOf(precision, "precision", PRECISIONS);
   assertInteger(sinks, "sinks", 0, pageTokens);
   assertInteger(recent, "recent", 0, 65536);
   const center = options.center && checkCenter(options.center, layers * kvHeads * headDim, headDim);
@@ -120,6 +125,7 @@ export function checkOptions(options: KvCacheOptions): CacheConfig {
     centerDigest: center ? digestOf(center) : "",
     sinks,
     recent,
+    precision,
   };
 }
 

@@ -55,7 +55,11 @@ export class PageTables {
   /** Pages that appending `tokens` tokens takes: to `layer`, or to every layer. Copies of shared pages included. */
   needed(sequence: Sequence, tokens: number, layer?: number): number {
     let needed = 0;
-    this.#eachMissing(sequence, tokens, layer, () => needed++);
+    let index = this.#nextMissing(sequence, tokens, layer, 0);
+    while (index >= 0) {
+      needed++;
+      index = this.#nextMissing(sequence, tokens, layer, index + 1);
+    }
     return needed;
   }
 
@@ -78,10 +82,12 @@ export class PageTables {
     this.#secure(needed);
     this.#sinks.prepare();
     const { table, reserved } = sequence;
-    this.#eachMissing(sequence, tokens, layer, (index) => {
+    const had = table.length + reserved.length;
+    for (let n = needed, index = 0; n > 0; n--, index++) {
+      index = this.#nextMissing(sequence, tokens, layer, index, had);
       if (index < table.length) this.#copyPage(sequence, index);
       else reserved.push(this.#blank());
-    });
+    }
   }
 
   /** As `reserve`, and what will be written enters the table, for the caller to write it now. */
@@ -92,24 +98,25 @@ export class PageTables {
     while (table.length < used) table.push(reserved.shift()!);
   }
 
-  /** Visits, in order, the indices of pages that are shared or not there and would be written. */
-  #eachMissing(
+  /** The first index from `at` on of a page that is shared or not there and would be written; −1: there is none. */
+  #nextMissing(
     sequence: Sequence,
     tokens: number,
     layer: number | undefined,
-    visit: (index: number) => void,
-  ): void {
-    if (tokens === 0) return;
+    at: number,
+    had = sequence.table.length + sequence.reserved.length,
+  ): number {
+    if (tokens === 0) return -1;
     const { pageTokens } = this.#geometry;
-    const { table, reserved, fill } = sequence;
+    const { table, fill } = sequence;
     const from = layer === undefined ? leastFilled(sequence) : fill[layer]!;
     const to = (layer === undefined ? mostFilled(sequence) : from) + tokens;
     const last = Math.ceil(to / pageTokens);
-    const had = table.length + reserved.length;
-    for (let index = Math.floor(from / pageTokens); index < last; index++) {
+    for (let index = Math.max(at, Math.floor(from / pageTokens)); index < last; index++) {
       const shared = index < table.length && table.isShared(index);
-      if (index >= had || (shared && this.#writes(sequence, index, tokens, layer))) visit(index);
+      if (index >= had || (shared && this.#writes(sequence, index, tokens, layer))) return index;
     }
+    return -1;
   }
 
   #writes(sequence: Sequence, index: number, tokens: number, layer: number | undefined): boolean {

@@ -1,5 +1,6 @@
 /** The fields of a decoded snapshot, each checked for its type, its range, and against the others. */
 import { sha256 } from "@noble/hashes/sha2.js";
+import type { Precision } from "../attention/readers.js";
 import type { Center } from "../core/centring.js";
 import type { Side } from "../formats/format.js";
 import { findFormat } from "../formats/registry.js";
@@ -19,6 +20,8 @@ export const SNAPSHOT_VERSION = 3;
 export interface RestoreOptions {
   /** As in KvCacheOptions. */
   readonly backend?: "reference" | "wasm" | Kernels;
+  /** As in KvCacheOptions. */
+  readonly precision?: Precision;
   /** Largest pool (pages × bytes of a page) that is accepted. Default 4 GiB. */
   readonly maxBytes?: number;
 }

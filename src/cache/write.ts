@@ -21,41 +21,71 @@ export function appendTokens(
   const firsts = Math.max(0, Math.min(tokens, sinks.tokens - first));
   const lasts = Math.min(tokens - firsts, recent.tokens);
   const shifted = center ? center.centred(layer, first, keys) : keys;
-  const sides = [
-    { side: "key", codec: codecs.key[layer]!, x: shifted },
-    { side: "value", codec: codecs.value[layer]!, x: values },
-  ] as const;
-  const room = (bytes: number): number => Math.ceil(bytes / 16) * 16;
-  const codeBytes = sides.map(({ codec }) => room(tokens * kvHeads * codec.stride)) as [number, number];
+  const key = codecs.key[layer]!;
+  const value = codecs.value[layer]!;
+  const keyBytes = Math.ceil((tokens * kvHeads * key.stride) / 16) * 16;
+  const valueBytes = Math.ceil((tokens * kvHeads * value.stride) / 16) * 16;
   const halfBytes = 2 * kvHeads * headDim;
-  const staged = encoder.begin(codeBytes[0] + codeBytes[1] + 2 * (firsts + lasts) * halfBytes);
-  const firstAt = staged + codeBytes[0] + codeBytes[1];
+  const staged = encoder.begin(keyBytes + valueBytes + 2 * (firsts + lasts) * halfBytes);
+  const firstAt = staged + keyBytes + valueBytes;
   const lastAt = firstAt + 2 * firsts * halfBytes;
-  sides.forEach(({ side, codec, x }, i) => {
-    encoder.encodeHalves(codec, side, x, 0, firsts * kvHeads, firstAt + i * firsts * halfBytes);
-    encoder.encode(codec, side, x, staged + (i === 0 ? 0 : codeBytes[0]), firsts * kvHeads);
-    const [from, to] = [(tokens - lasts) * kvHeads, tokens * kvHeads];
-    encoder.encodeHalves(codec, side, x, from, to, lastAt + i * lasts * halfBytes);
-  });
+  const before = firsts * kvHeads;
+  const from = (tokens - lasts) * kvHeads;
+  const to = tokens * kvHeads;
+  encoder.encodeHalves(key, "key", shifted, 0, before, firstAt);
+  encoder.encode(key, "key", shifted, staged, before);
+  encoder.encodeHalves(key, "key", shifted, from, to, lastAt);
+  encoder.encodeHalves(value, "value", values, 0, before, firstAt + firsts * halfBytes);
+  encoder.encode(value, "value", values, staged + keyBytes, before);
+  encoder.encodeHalves(value, "value", values, from, to, lastAt + lasts * halfBytes);
   sinks.prepare();
   recent.prepare(sequence.recent);
   tables.makeRoom(sequence, tokens, layer);
   encoder.commit();
-  writeCodes(parts, sequence, layer, tokens, staged, staged + codeBytes[0]);
-  if (firsts > 0) {
-    const page = sequence.table.get(0);
-    sinks.open(page);
-    const row = (side: Side, head: number, t: number): number =>
-      sinks.pointer(page, layer, side, head) + 2 * (first + t) * headDim;
-    writeHalves(parts, firsts, firstAt, row);
-  }
-  if (lasts > 0) {
-    const block = recent.own(sequence.recent);
-    const row = (side: Side, head: number, t: number): number =>
-      recent.pointer(block, layer, side, head) + 2 * ((first + tokens - lasts + t) % recent.tokens) * headDim;
-    writeHalves(parts, lasts, lastAt, row);
-  }
+  writeCodes(parts, sequence, layer, tokens, staged, staged + keyBytes);
+  if (firsts > 0) writeFirsts(parts, sequence, layer, first, firsts, firstAt);
+  if (lasts > 0) writeLasts(parts, sequence, layer, first + tokens - lasts, lasts, lastAt);
   recent.advance(sequence.recent, layer, first + tokens, sinks.tokens);
+}
+
+/** Tokens first … first + tokens − 1 in halves, to the block of the sequence's first page. */
+function writeFirsts(
+  parts: CacheParts,
+  sequence: Sequence,
+  layer: number,
+  first: number,
+  tokens: number,
+  halves: number,
+): void {
+  const { sinks, config } = parts;
+  const page = sequence.table.get(0);
+  sinks.open(page);
+  writeHalves(
+    parts,
+    tokens,
+    halves,
+    (side, head, t) => sinks.pointer(page, layer, side, head) + 2 * (first + t) * config.headDim,
+  );
+}
+
+/** The same, to the ring of the sequence's last tokens. */
+function writeLasts(
+  parts: CacheParts,
+  sequence: Sequence,
+  layer: number,
+  first: number,
+  tokens: number,
+  halves: number,
+): void {
+  const { recent, config } = parts;
+  const block = recent.own(sequence.recent);
+  writeHalves(
+    parts,
+    tokens,
+    halves,
+    (side, head, t) =>
+      recent.pointer(block, layer, side, head) + 2 * ((first + t) % recent.tokens) * config.headDim,
+  );
 }
 
 /** Halves (tokens, kvHeads, headDim) of keys, and of values behind them, to the rows that `row` finds. */

@@ -67,6 +67,12 @@ export interface Kernels extends TileKernels {
   scaleMax(x: number, n: number, scale: number): number;
   /** x[i] ← e^(x[i] − max) (core/exp.ts); sums[i mod 4] += x[i], one after the other. x: (n,), sums: (4,). */
   softmaxWeights(x: number, n: number, max: number, sums: number): void;
+  /**
+   * One tile of online softmax: scores x (n,) → weights, in place. state: eight f32, the running maximum (−∞ before the
+   * first tile, NaN for ever once there was one), the scale of scores, what sums so far shrink by (out), one unused, and
+   * sums of weights (position mod 4), a tile's own before they are added.
+   */
+  weighTile(x: number, n: number, state: number): void;
 
   /** out[i] ← ⟨query, key i⟩ over ggml q8_0 rows, in integers (ggml-dot.ts). bytes: any alignment; work: 2·dim bytes. */
   dotQ8(query: number, bytes: number, rows: number, dim: number, out: number, work: number): void;

@@ -247,6 +247,25 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     }
   }
 
+  weighTile(x: number, n: number, state: number): void {
+    const { f32 } = this.arena;
+    const at = state >>> 2;
+    const most = this.scaleMax(x, n, f32[at + 1]!);
+    const before = f32[at]!;
+    let factor = 1;
+    if (most > before || Number.isNaN(most)) {
+      f32[at] = most;
+      if (before !== Number.NEGATIVE_INFINITY) factor = expNegative(fround(before - most));
+    }
+    f32[at + 2] = factor;
+    const sums = f32.slice(at + 4, at + 8);
+    f32.fill(0, at + 4, at + 8);
+    const max = f32[at]!;
+    this.softmaxWeights(x, n, max === Number.NEGATIVE_INFINITY ? 0 : max, state + 16);
+    for (let lane = 0; lane < 4; lane++)
+      f32[at + 4 + lane] = fround(sums[lane]! * factor) + f32[at + 4 + lane]!;
+  }
+
   dotQ8(query: number, bytes: number, rows: number, dim: number, out: number, _work: number): void {
     const q = ggmlQuery(this.arena.floats(query, dim));
     const stride = (dim / 32) * 34;

@@ -86,6 +86,60 @@ test.each(["precise", "fast"] as const)(
   },
 );
 
+/** Error of scores by lookup relative to the rms score: kernels/tables.ts. */
+const SCORE_BOUNDS = { exact: 1e-6, precise: 3e-3, fast: 2e-2 } as const;
+
+test.each(
+  [64, 128, 256].flatMap((dim) => ["turbo4", "turbo3", "turbo2", "turbo1"].map((f) => [f, dim] as const)),
+)("score of %s, d = %i, at each precision", (key, dim) => {
+  const { cache, seq } = fill({ ...base, dim, key, value: "turbo4" }, "wasm");
+  const [q, keys] = [normals(dim, 9), cache.read(seq, 0, "key")];
+  const want = Float64Array.from({ length: base.tokens }, (_, t) => {
+    const from = (t * base.kvHeads + 1) * dim;
+    return q.reduce((sum, x, i) => sum + x * keys[from + i]!, 0);
+  });
+  for (const precision of ["exact", "precise", "fast"] as const) {
+    const got = cache.score(seq, 0, 1, q, undefined, { precision });
+    expect(relativeRms(got, want), precision).toBeLessThan(SCORE_BOUNDS[precision]);
+    const part = cache.score(seq, 0, 1, q, undefined, { precision, from: 131, to: 300 });
+    expect(part).toEqual(got.slice(131, 300));
+  }
+});
+
+test("the constructor's precision is what attend and score do where they are not told, and restore may give another", () => {
+  const shape = { ...base, dim: 64, key: "turbo4", value: "turbo4" };
+  const exact = fill(shape, "wasm");
+  const q = normals(shape.heads * 64, 4);
+  const bytes = exact.cache.snapshot();
+  for (const precision of ["exact", "precise", "fast"] as const) {
+    const cache = KvCache.restore(bytes, { precision });
+    expect(cache.config.precision).toBe(precision);
+    expect(cache.attend(exact.seq, 0, q)).toEqual(
+      exact.cache.attend(exact.seq, 0, q, undefined, { precision }),
+    );
+    expect(cache.score(exact.seq, 0, 1, q.subarray(0, 64))).toEqual(
+      exact.cache.score(exact.seq, 0, 1, q.subarray(0, 64), undefined, { precision }),
+    );
+    // It is no part of what is stored.
+    expect(cache.snapshot()).toEqual(bytes);
+  }
+  expect(exact.cache.config.precision).toBe("exact");
+  const precision = "quick" as Precision;
+  const options = {
+    layers: 1,
+    kvHeads: 1,
+    headDim: 64,
+    pageTokens: 16,
+    pages: 1,
+    key: "turbo4",
+    value: "turbo4",
+  };
+  expect(() => new KvCache({ ...options, precision })).toThrow(/"precision"/);
+  expect(() => exact.cache.score(exact.seq, 0, 0, q.subarray(0, 64), undefined, { precision })).toThrow(
+    /"precision"/,
+  );
+});
+
 test("an unknown precision is refused", () => {
   const { cache, seq } = fill({ ...base, dim: 64, key: "turbo4", value: "turbo4" }, "wasm");
   const precision = "quick" as Precision;

@@ -167,6 +167,34 @@ function checkGgml(which: "dotQ8" | "dotQ4", dim: number, rows: number, seed: nu
   );
 }
 
+/** Two tiles of online softmax after one another: states as they begin, or wild. */
+function checkWeighTile(rows: number, seed: number): Difference {
+  const n = Math.max(1, rows - (seed % 4));
+  const wild = seed % (3 * CHUNK) === 0;
+  const scores = (wild ? trickyVectors : plainVectors)(1, rows, seed).map((v) => (wild ? v : 40 * v));
+  if (!wild) scores.fill(Number.NEGATIVE_INFINITY, 0, seed % 3 === 0 ? n : seed % n);
+  const state = wild
+    ? trickyVectors(1, 8, seed + 1)
+    : Float32Array.of(Number.NEGATIVE_INFINITY, 0.3, 0, 0, 0, 0, 0, 0);
+  const initial = Float32Array.of(
+    ...state,
+    ...scores.subarray(0, n),
+    ...scores.map((v) => -v).subarray(0, n),
+  );
+  return both((k) =>
+    run(
+      k,
+      [],
+      initial.byteLength,
+      (_, out) => {
+        k.weighTile(out + 32, n, out);
+        k.weighTile(out + 32 + 4 * n, n, out);
+      },
+      { initial },
+    ),
+  );
+}
+
 export function setupOf(
   dim: number,
   bits: number,
@@ -230,6 +258,7 @@ export function contract(dim: number, count: number): void {
     });
     test("dotF32, accumulateF32", () => inChunks(count, (rows, seed) => checkDense(dim, rows, seed)));
     test("scaleMax, softmaxWeights", () => inChunks(count, (rows, seed) => checkSoftmax(rows, seed + dim)));
+    test("weighTile", () => inChunks(count, (rows, seed) => checkWeighTile(rows, seed + dim)));
     for (const which of ["dotQ8", "dotQ4"] as const)
       test(which, () => inChunks(count, (rows, seed) => checkGgml(which, dim, rows, seed)));
   });
