@@ -14,9 +14,12 @@ import { readSafetensors, tensorToF32 } from "../../src/files/safetensors.js";
 import { DenseKv } from "../../src/model/dense-kv.js";
 import { evaluatePairs } from "../../src/model/eval-pairs.js";
 import { greedy } from "../../src/model/generate.js";
+import { openGguf } from "../../src/model/gguf-file.js";
 import { type Model, openModel } from "../../src/model/open-model.js";
 import { evaluate, summarise } from "../../src/model/perplexity.js";
 import { record } from "../../src/model/record.js";
+import { Transformer } from "../../src/model/transformer.js";
+import { slowBias, withKeyBias } from "./key-bias.js";
 
 const folder = process.env.TURBOQUANT_MODELS;
 if (!folder)
@@ -73,9 +76,28 @@ describe.runIf(folder)("SmolLM2-135M", () => {
   });
 
   /** An independent f32 pass's table: ratio, its error, mean divergence; the turbo rows with a least-squares scale. */
+  test("a large bias of the keys, added to a copy of the model, ruins turbo4; centring by either mean undoes it", async () => {
+    const source = await openGguf(at("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"));
+    const { headDim } = source.config;
+    const biased = await Transformer.load(withKeyBias(source, slowBias(headDim, 4, 40)), { threads: 2 });
+    await source.close();
+    const plan = { tokens: hound, context: 256, chunks: 1 };
+    const kv = ["turbo4", "turbo4+mean", "turbo4+centre"];
+    const common = { plan, kv, baseline: "f32", seed: 0, about: [] };
+    const [plain, ...centred] = (await evaluatePairs(biased, common)).results;
+    await biased.close();
+    const [unbiased] = (await evaluatePairs(model.transformer, { ...common, kv: ["turbo4"] })).results;
+    expect(plain!.ratio).toBeGreaterThan(4);
+    for (const { kv: name, kld, kldSe } of centred) {
+      const said = `${name}: ${kld} for ${plain!.kld} biased, ${unbiased!.kld} without the bias`;
+      expect(kld, said).toBeLessThan(plain!.kld / 20);
+      expect(kld - unbiased!.kld, said).toBeLessThan(3 * Math.hypot(kldSe, unbiased!.kldSe));
+    }
+  });
+
   test("protocol A over the packed cache: q8_0 and q4_0 as published, turbo4, 3, 2 at or below", async () => {
     const plan = { tokens: hound, context: 512, chunks: 8 };
-    const kv = ["q8_0", "q4_0", "turbo4", "turbo3", "turbo2"];
+    const kv = ["q8_0", "q4_0", "turbo4", "turbo3", "turbo2", "turbo4+mean", "turbo3+mean"];
     const { results, scored } = await evaluatePairs(model.transformer, {
       plan,
       kv,
@@ -90,6 +112,8 @@ describe.runIf(folder)("SmolLM2-135M", () => {
       [1.043, 0.009, 0.0476],
       [1.176, 0.015, 0.191],
       [2.612, 0.034, 0.999],
+      [1.039, 0.007, 0.0335],
+      [1.144, 0.015, 0.139],
     ] as const;
     for (const [i, result] of results.entries()) {
       const [ratio, se, kld] = expected[i]!;
@@ -102,7 +126,7 @@ describe.runIf(folder)("SmolLM2-135M", () => {
       expect(kld - result.kld, said).toBeLessThan(3 * Math.SQRT2 * result.kldSe);
     }
     expect(results.map(({ bytesPerToken }) => bytesPerToken)).toEqual(
-      [68, 36, 34, 26, 18].map((b) => 180 * b),
+      [68, 36, 34, 26, 18, 34, 26].map((b) => 180 * b),
     );
   });
 
