@@ -11,6 +11,7 @@ const SUITES = {
   modules: () => import("./modules.mjs"),
   kernels: () => import("./kernels.mjs"),
   cache: () => import("./cache.mjs"),
+  peers: () => import("./peers.mjs"),
 };
 
 function usage() {

@@ -270,9 +270,12 @@ export class Attention {
       this.#halves?.score(0, tile, end - tile, this.#weights);
       this.#offset?.add(0, tile, end - tile, this.#weights, precision === "exact");
       const { at, count, length } = this.#present;
-      for (let n = 0; n < length; n++)
-        for (let p = Math.max(tile + at[n]!, first); p < tile + at[n]! + count[n]!; p++)
-          out[p - from] = arena.f32[(this.#weights >>> 2) + p - tile]!;
+      const { f32 } = arena;
+      const base = (this.#weights >>> 2) - tile;
+      for (let n = 0; n < length; n++) {
+        const end = tile + at[n]! + count[n]!;
+        for (let p = Math.max(tile + at[n]!, first); p < end; p++) out[p - from] = f32[base + p]!;
+      }
     }
   }
 
