@@ -1,6 +1,8 @@
 /** Attention at each precision: its error against f64 over the dequantised vectors, and that nothing but it decides. */
 import { describe, expect, test } from "vitest";
 import { KvCache } from "../../src/cache/index.js";
+import type { Kernels } from "../../src/kernels/kernels.js";
+import { loadWasmSync } from "../../src/kernels/wasm.js";
 import { exactAttention, normals, relativeRms } from "./vectors.js";
 
 const BOUNDS = { exact: 1e-6, precise: 3e-3, fast: 2e-2 } as const;
@@ -16,7 +18,10 @@ interface Shape {
   readonly value: string;
 }
 
-function fill({ dim, kvHeads, heads, tokens, pageTokens, key, value }: Shape, backend: "wasm" | "reference") {
+function fill(
+  { dim, kvHeads, heads, tokens, pageTokens, key, value }: Shape,
+  backend: "wasm" | "reference" | Kernels,
+) {
   const pages = Math.ceil(tokens / pageTokens);
   const cache = new KvCache({
     layers: 1,
@@ -138,6 +143,71 @@ test("the constructor's precision is what attend and score do where they are not
   expect(() => exact.cache.score(exact.seq, 0, 0, q.subarray(0, 64), undefined, { precision })).toThrow(
     /"precision"/,
   );
+});
+
+describe("faults exceed the bounds", () => {
+  const shape = { ...base, dim: 128, tokens: 300, key: "turbo4", value: "turbo4" };
+  const right = loadWasmSync();
+  const mutants: [string, "precise" | "fast", Partial<Kernels>][] = [
+    [
+      "the last tile of keys is not scored",
+      "precise",
+      {
+        scoreTables16: (plan, tables, list, n, out) => right.scoreTables16(plan, tables, list, n - 1, out),
+      },
+    ],
+    [
+      "one token of a tile of keys is the one before",
+      "precise",
+      {
+        tileKeys: (plan, rows, step, first, count, tile) => {
+          right.tileKeys(plan, rows, step, first, count, tile);
+          if (count > 1) right.tileKeys(plan, rows, step, first + 1, 1, tile);
+        },
+      },
+    ],
+    [
+      "values of the last tile of a block are missing",
+      "precise",
+      {
+        accumulateIntegers: (plan, w, ws, rows, list, n, acc, as, work) =>
+          right.accumulateIntegers(plan, w, ws, rows, list, n - 1, acc, as, work),
+      },
+    ],
+    [
+      "sums stay in the order of lookups",
+      "fast",
+      {
+        gatherSums: (_, acc, out) =>
+          void right.arena.f32.copyWithin(out >>> 2, acc >>> 2, (acc >>> 2) + shape.dim),
+      },
+    ],
+    ["a query is not rotated", "fast", { rotate: () => {} }],
+    [
+      "weights of an older maximum do not shrink",
+      "precise",
+      {
+        weighTile: (x, n, state) => {
+          right.weighTile(x, n, state);
+          right.arena.f32[(state >>> 2) + 2] = 1;
+        },
+      },
+    ],
+  ];
+  test.each(mutants)("%s", (_, precision, fault) => {
+    const { cache, seq } = fill(shape, { ...right, ...fault });
+    const sound = fill(shape, right);
+    const q = normals(3 * shape.heads * shape.dim, 3);
+    const [k, v] = (["key", "value"] as const).map((side) => sound.cache.read(sound.seq, 0, side)) as [
+      Float32Array,
+      Float32Array,
+    ];
+    const want = exactAttention(q, k, v, shape.heads, shape.kvHeads, shape.dim);
+    const error = (of: typeof sound): number =>
+      relativeRms(of.cache.attend(of.seq, 0, q, undefined, { precision }), want);
+    expect(error(sound)).toBeLessThan(BOUNDS[precision]);
+    expect(error({ cache, seq })).toBeGreaterThan(BOUNDS[precision]);
+  });
 });
 
 test("an unknown precision is refused", () => {
