@@ -71,13 +71,16 @@ function emptyTails(
   if (lost > 0) {
     const rest =
       equalAt.reduce((sum, e, i) => sum + (zeroAt[i] ? 0 : e / n), 0) / Math.max(1, stride - zeros);
-    let start = stride;
+    // The codes' end: behind it may lie the norm.
+    let end = stride;
+    while (end > stride - 4 && !zeroAt[end - 1]) end--;
+    let start = end;
     while (start > 0 && zeroAt[start - 1]) start--;
-    const suffix = stride - start >= lost;
+    const suffix = end - start >= lost;
     if (lost >= stride * 0.75 && stride - zeros <= 8)
       say("pack-zero", Math.max(rest, 0.9), "every code is zero, norms are there");
     else if (suffix && rest > 0.9 && !isPlane(wireName, lost))
-      say("pack-tail-dropped", rest, `bytes ${start} … ${stride - 1} of every vector are zero`);
+      say("pack-tail-dropped", rest, `bytes ${start} … ${end - 1} of every vector are zero`);
   }
 }
 

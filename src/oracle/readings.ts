@@ -48,6 +48,7 @@ export function readings(wire: Wire): Reading[] {
     const half = 2 ** (bits - 1) - 1;
     out.push({ id: "codebook-truncated", note: `codes read & ${half}`, map: (c) => c.map((k) => k & half) });
     out.push({ id: "pack-zero", note: "every code is zero", map: (c) => new Uint8Array(c.length) });
+    const end = layout.reduce((most, p) => Math.max(most, (p >> 3) + 1), 0);
     for (const lost of new Set([wire.groupBytes >> 1, wire.groupBytes >> 2, 16, 8, 4, 2, 1]))
       out.push({
         id: "pack-tail-dropped",
@@ -55,7 +56,7 @@ export function readings(wire: Wire): Reading[] {
         map(codes) {
           const got = new Uint8Array(group);
           write(codes, layout, 0, 2 ** bits - 1);
-          bytes.fill(0, wire.groupBytes - lost);
+          bytes.fill(0, end - lost);
           readCodes(bytes, 0, layout, bits, 0, got);
           return got;
         },

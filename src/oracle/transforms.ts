@@ -247,7 +247,7 @@ export function transformFaults(wire: Wire): Transform[] {
     },
   });
   for (const run of [32, 64, 16])
-    if (run < group)
+    if (run < Math.min(group, wire.dim))
       for (const after of [false, true])
         for (const [by, size] of [
           [1, "its own norm"],

@@ -43,6 +43,7 @@ export function openDefinition({ format, dim, side, seed }: DumpFormat): Definit
     width,
     codec,
     comparePacked,
-    compareDecoded: (x, due, decoded) => compareValues(wire, found.rotated, x, due, decoded, width),
+    compareDecoded: (x, due, decoded) =>
+      compareValues(wire, found.rotated, x, due, decoded, width, found.family === "vllm"),
   };
 }

@@ -17,6 +17,7 @@ export interface Outcome {
   /** The verdict alone. */
   readonly detected: boolean;
   readonly milliseconds: number;
+  readonly faults?: readonly { readonly id: string; readonly explains: number }[];
 }
 
 interface Job {
@@ -176,6 +177,7 @@ export function sweep(o: SweepOptions): Outcome[] {
     const start = performance.now();
     let got = "";
     let verdict = "";
+    let faults: Outcome["faults"] = [];
     try {
       const r = verify({
         format,
@@ -186,6 +188,7 @@ export function sweep(o: SweepOptions): Outcome[] {
         ...(job.decoded ? { decoded: job.decoded } : {}),
       });
       verdict = r.verdict;
+      faults = r.faults;
       got = r.verdict === "faulty" ? (r.faults[0]?.id ?? "") : r.verdict;
     } catch (error) {
       got = `error: ${(error as Error).message}`;
@@ -201,6 +204,7 @@ export function sweep(o: SweepOptions): Outcome[] {
       right: job.due.includes(got),
       detected: verdict === "faulty",
       milliseconds: performance.now() - start,
+      faults,
     });
   }
   return out;
