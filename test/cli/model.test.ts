@@ -68,7 +68,7 @@ test("eval --gates: what was asked, the verdicts, and exit 1 where one fails; pr
   expect(gates(turbo)[1]).toEqual(["attention", "FAIL"]);
   expect(q8.attention.outputCosine).toBeGreaterThan(turbo.attention.outputCosine);
   expect(q8.session.turns.length).toBe(50);
-  expect(q8.needle.trials.length).toBe(15);
+  expect(q8.needle.trials.length).toBe(5);
   expect(turbo.memory).toEqual({ tokens: 64, measured: 64 * 288, calculated: 64 * 288 });
 
   const asked = ["--measure", "prompts,speed", "--answer", "2", "--long", "120"];

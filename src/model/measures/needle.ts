@@ -1,15 +1,16 @@
 /**
- * Needles in a haystack (spec 5 §5.1): sentences that say something nobody could guess are hidden in a text at several
- * depths; at its end the model is given the beginning of each and must go on with what it said. A needle is found where the
- * greedy text is the answer, token by token. What counts is what the baseline finds.
+ * A needle in a haystack (spec 5 §5.1): a sentence that says something nobody could guess is hidden in a text, at several
+ * depths in turn; at the text's end the model is given the sentence's beginning and must go on with what it said. The needle
+ * is found where the greedy text is the answer, token by token. What counts is what the baseline finds.
  */
 import { assertInteger } from "../../core/check.js";
 import { distributionOf } from "../distribution.js";
-import type { MeasuredKv } from "../kv-store.js";
+import type { KvStore } from "../kv-store.js";
 import type { Tokenizer } from "../tokenizer.js";
 import type { Transformer } from "../transformer.js";
 
-/** Things, and the words that say which: five a round, all different; they lie at 0, 25, 50, 75, 100 % of the depth. */
+/** Things, and the words that say which: one for each depth, other words in every round. */
+const DEPTHS = [0, 0.25, 0.5, 0.75, 1];
 const SUBJECTS = [
   "the harbour master",
   "the old sailor",
@@ -29,10 +30,11 @@ export interface Needle {
   readonly answer: readonly number[];
 }
 
-/** A text with needles in it, and what to ask at its end. */
-export interface Haystack {
+/** A text with a needle in it, and what to ask at its end. */
+export interface Haystack extends Needle {
   readonly tokens: Int32Array;
-  readonly needles: readonly (Needle & { readonly depth: number })[];
+  /** Share of the text that lies before the needle. */
+  readonly depth: number;
 }
 
 /** One needle's fate. */
@@ -72,93 +74,82 @@ export function needlesOf(tokenizer: Tokenizer, round: number): Needle[] {
 }
 
 /**
- * `context` tokens of text with the needles in it, evenly spread, and room left for the longest question.
+ * A text with the needle at its depth, the longest that leaves room for the question in `context` tokens.
  * @throws RangeError where there is no room, or not text enough.
  */
 export function haystack(
   text: Int32Array,
-  needles: readonly Needle[],
+  { before, answer }: Needle,
   stop: readonly number[],
   context: number,
+  depth: number,
 ): Haystack {
-  const lengths = needles.map(({ before, answer }) => before.length + answer.length);
-  const hidden = lengths.reduce((sum, n) => sum + n + stop.length, 0);
-  const straw = context - hidden - Math.max(...lengths);
-  assertInteger(straw, "context", needles.length, text.length);
-  const parts: number[] = [];
-  let taken = 0;
-  const placed = needles.map((needle, i) => {
-    const depth = needles.length === 1 ? 0 : i / (needles.length - 1);
-    const until = Math.round(depth * straw);
-    parts.push(...text.subarray(taken, until), ...needle.before, ...needle.answer, ...stop);
-    taken = until;
-    return { ...needle, depth };
-  });
-  parts.push(...text.subarray(taken, straw));
-  return { tokens: Int32Array.from(parts), needles: placed };
+  const length = before.length + answer.length;
+  const straw = context - 2 * length - stop.length;
+  assertInteger(straw, "context", 1, text.length);
+  const until = Math.round(depth * straw);
+  const parts = [...text.subarray(0, until), ...before, ...answer, ...stop, ...text.subarray(until, straw)];
+  return { before, answer, depth, tokens: Int32Array.from(parts) };
 }
 
-/** Fills `kv` with the haystack and asks for every needle. (found, ln p) in the needles' order. */
-export function ask(
-  transformer: Transformer,
-  kv: MeasuredKv,
-  { tokens, needles }: Haystack,
-): { found: boolean; logProb: number }[] {
+/** Whether the cache gives the answer, and ln p of it. */
+interface Fate {
+  readonly found: boolean;
+  readonly logProb: number;
+}
+
+/** Fills `kv` with the haystack and asks for its needle. */
+export function ask(transformer: Transformer, kv: KvStore, { tokens, before, answer }: Haystack): Fate {
   const { blockTokens } = transformer;
   kv.reset();
   for (let at = 0; at < tokens.length; at += blockTokens)
     transformer.forward(tokens.subarray(at, at + blockTokens), kv);
-  return needles.map(({ before, answer }) => {
-    const said = [...before, ...answer.slice(0, -1)];
-    transformer.forward(said, kv);
-    let found = true;
-    let logProb = 0;
-    transformer.logits(before.length - 1, answer.length, (token, row) => {
-      const wanted = answer[token - before.length + 1]!;
-      const { logSum, top } = distributionOf(row);
-      found &&= top === wanted;
-      logProb += row[wanted]! - logSum;
-    });
-    kv.truncate(tokens.length);
-    return { found, logProb };
+  transformer.forward([...before, ...answer.slice(0, -1)], kv);
+  let found = true;
+  let logProb = 0;
+  transformer.logits(before.length - 1, answer.length, (token, row) => {
+    const wanted = answer[token - before.length + 1]!;
+    const { logSum, top } = distributionOf(row);
+    found &&= top === wanted;
+    logProb += row[wanted]! - logSum;
   });
+  return { found, logProb };
 }
 
 /** What one cache found beside the baseline. */
 export function needleResult(
   context: number,
-  haystacks: readonly Haystack[],
-  baseline: ReturnType<typeof ask>[],
-  contender: ReturnType<typeof ask>[],
+  depths: readonly number[],
+  baseline: readonly Fate[],
+  contender: readonly Fate[],
 ): NeedleResult {
-  const trials = haystacks.flatMap(({ needles }, round) =>
-    needles.map(({ depth }, i) => ({
-      depth,
-      baselineFound: baseline[round]![i]!.found,
-      found: contender[round]![i]!.found,
-      baselineLogProb: baseline[round]![i]!.logProb,
-      logProb: contender[round]![i]!.logProb,
-    })),
-  );
+  const trials = depths.map((depth, i) => ({
+    depth,
+    baselineFound: baseline[i]!.found,
+    found: contender[i]!.found,
+    baselineLogProb: baseline[i]!.logProb,
+    logProb: contender[i]!.logProb,
+  }));
   const known = trials.filter(({ baselineFound }) => baselineFound);
   return { context, trials, baselineFound: known.length, kept: known.filter(({ found }) => found).length };
 }
 
-/** Hides five needles a round in the text and asks for them. Results in the contenders' order. */
+/** Hides a needle at every depth, `rounds` times, and asks for each. Results in the contenders' order. */
 export function findNeedles(
   transformer: Transformer,
   tokenizer: Tokenizer,
-  baseline: MeasuredKv,
-  contenders: readonly MeasuredKv[],
+  baseline: KvStore,
+  contenders: readonly KvStore[],
   text: Int32Array,
   context: number,
-  rounds = ROUNDS,
+  rounds = 1,
 ): NeedleResult[] {
   const stop = [...tokenizer.encode(".\n", { bos: false })];
   const haystacks = Array.from({ length: rounds }, (_, round) =>
-    haystack(text, needlesOf(tokenizer, round), stop, context),
-  );
-  const all = (kv: MeasuredKv) => haystacks.map((stack) => ask(transformer, kv, stack));
+    needlesOf(tokenizer, round).map((needle, i) => haystack(text, needle, stop, context, DEPTHS[i]!)),
+  ).flat();
+  const all = (kv: KvStore) => haystacks.map((stack) => ask(transformer, kv, stack));
   const expected = all(baseline);
-  return contenders.map((kv) => needleResult(context, haystacks, expected, all(kv)));
+  const depths = haystacks.map(({ depth }) => depth);
+  return contenders.map((kv) => needleResult(context, depths, expected, all(kv)));
 }
