@@ -1,5 +1,5 @@
 // The explorer as static files in dist/explorer, and a server for them.
-//   npm run build && node scripts/explorer.mjs [--port 8000]    builds and serves until Ctrl-C
+//   npm run build && node scripts/explorer.mjs [--port N]       builds and serves until Ctrl-C, at the first free port from 8000
 //   npm run build && node scripts/explorer.mjs --build          builds only: copy the folder to any file server
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -9,7 +9,7 @@ import { BASE, TOKENS } from "../dist/report/html/style.js";
 
 const TO = "dist/explorer";
 const { values } = parseArgs({
-  options: { build: { type: "boolean" }, port: { type: "string", default: "8000" } },
+  options: { build: { type: "boolean" }, port: { type: "string" } },
 });
 
 const shared = { bundle: true, minify: true, format: "iife", target: "es2022", logLevel: "warning" };
@@ -28,10 +28,10 @@ writeFileSync(`${TO}/explorer.css`, TOKENS + BASE + readFileSync("explorer/explo
 
 if (values.build) console.log(`${TO}: static files, for any file server`);
 else {
-  const server = await (await context({})).serve({
-    servedir: TO,
-    host: "127.0.0.1",
-    port: Number(values.port),
+  const options = { servedir: TO, host: "127.0.0.1", ...(values.port ? { port: Number(values.port) } : {}) };
+  const server = await (await context({})).serve(options).catch(({ message }) => {
+    console.error(`error: ${message.split("\n")[0]}`);
+    process.exit(1);
   });
   console.log(`The explorer is at http://127.0.0.1:${server.port}/ until Ctrl-C. Its files are in ${TO}.`);
 }

@@ -280,5 +280,12 @@ export function register(program: Command): void {
     )
     .option("--json", "machine-readable output")
     .addOption(htmlOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ turboquant eval --model model.gguf --text book.txt --kv q8_0,turbo4,turbo3+centre
+  $ turboquant eval --model model.gguf --text book.txt --kv best3 --gates --html eval.html`,
+    )
     .action(run);
 }

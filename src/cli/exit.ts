@@ -17,26 +17,38 @@ export async function run(program: Command, argv: readonly string[]): Promise<vo
   });
   for (const command of withSubcommands(program)) {
     command.exitOverride();
-    command.configureOutput({ outputError: (text, write) => write(oneLine(text)) });
+    // The parser puts "(Did you mean …?)" on a second line.
+    const see = ` (see ${nameOf(command)} --help)`;
+    command.configureOutput({
+      outputError: (text, write) => write(oneLine(text.trim().replace(/\n/g, " "), see)),
+    });
   }
   try {
     await program.parseAsync(argv as string[]);
   } catch (error) {
-    process.exitCode = exitCode(error);
+    process.exitCode = exitCode(error, program.commands.find((c) => c.name() === argv[2]) ?? program);
   }
 }
 
-function exitCode(error: unknown): number {
+/** command: the one that ran. */
+function exitCode(error: unknown, command: Command): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // already printed
   if (error instanceof CheckFailed) return 1;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(oneLine(`error: ${message}`));
+  // A message that says what to do needs no more.
+  const see =
+    error instanceof UsageError && !message.includes("npm install") ? ` (see ${nameOf(command)} --help)` : "";
+  process.stderr.write(oneLine(`error: ${message}`, see));
   const unknownFormat = error instanceof FormatError && error.code === "UNKNOWN_FORMAT";
   const wrongArgument = error instanceof RangeError || error instanceof TypeError;
   return error instanceof UsageError || unknownFormat || wrongArgument ? 2 : 1;
 }
 
-const oneLine = (text: string): string => `${text.trim().split("\n")[0]}\n`;
+const oneLine = (text: string, end = ""): string => `${text.trim().split("\n")[0]}${end}\n`;
+
+/** With the commands that it belongs to: turboquant verify trace. */
+const nameOf = (command: Command): string =>
+  command.parent ? `${nameOf(command.parent as Command)} ${command.name()}` : command.name();
 
 const withSubcommands = (command: Command): Command[] => [
   command,

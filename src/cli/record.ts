@@ -84,5 +84,12 @@ export function register(program: Command): void {
     .option("--tokenizer <file>", "llama2.c's tokenizer file")
     .option("--threads <n>", "threads that compute", integer, 1)
     .requiredOption("-o, --output <file>", "where to write")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ turboquant record --model model.gguf --text book.txt --output kv.safetensors
+  $ turboquant report --from kv.safetensors`,
+    )
     .action(run);
 }

@@ -1,5 +1,7 @@
 /** `turboquant selftest`: replays recorded native vectors and says whether every byte and value holds. */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { computePrefixHash } from "../compat/realizar/prefix.js";
 import { judgeRealizarTraces } from "../compat/realizar/trace.js";
@@ -9,6 +11,8 @@ import { parseRecorded } from "../oracle/recorded/parse.js";
 import { type Finding, judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
 import { CheckFailed } from "./exit.js";
 import { Progress } from "./progress.js";
+
+const NATIVE_VECTORS = fileURLToPath(new URL("../../fixtures/native", import.meta.url));
 
 interface FileVerdict {
   readonly file: string;
@@ -26,16 +30,21 @@ export function register(program: Command): void {
     .description(
       "replay recorded native vectors (.json or .msgpack): cases, mismatches, the first difference",
     )
-    .argument("<path...>", "files; one that cannot be judged is an error, never a pass")
+    .argument(
+      "[path...]",
+      "files, or folders of them; one that cannot be judged is an error, never a pass; default: the vectors that ship with the package",
+    )
     .option("--json", "[{ file, cases, mismatches, first, findings }]")
     .addHelpText(
       "after",
       `
 Examples:
-  $ turboquant selftest fixtures/native/*.msgpack
+  $ turboquant selftest
+  $ turboquant selftest fixtures/native
   $ turboquant selftest native-turbo4.json --json`,
     )
-    .action(async (paths: string[], { json }: { json?: boolean }) => {
+    .action(async (given: string[], { json }: { json?: boolean }) => {
+      const paths = (await Promise.all((given.length > 0 ? given : [NATIVE_VECTORS]).map(filesOf))).flat();
       const progress = new Progress();
       const verdicts: FileVerdict[] = [];
       try {
@@ -50,6 +59,15 @@ Examples:
       process.stdout.write(json ? `${JSON.stringify(verdicts, null, 2)}\n` : text(verdicts));
       if (verdicts.some((v) => v.mismatches > 0)) throw new CheckFailed();
     });
+}
+
+/** A folder's recordings in the order of their names; a file is itself. */
+async function filesOf(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const files = (await readdir(path)).filter((name) => /\.(json|msgpack)$/.test(name)).sort();
+  if (files.length === 0)
+    throw new FormatError("BAD_FILE", `${path}: expected .json or .msgpack files, found none`);
+  return files.map((name) => join(path, name));
 }
 
 async function judge(file: string): Promise<RecordedVerdict> {
