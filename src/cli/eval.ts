@@ -6,7 +6,8 @@ import type { Center } from "../core/centring.js";
 import { FormatError } from "../core/format-error.js";
 import { writeAtomic } from "../files/write-atomic.js";
 import type { KvChoice } from "../model/kv-pair.js";
-import type { Measure, PairMeasures } from "../model/measures/measure-pairs.js";
+import { MEASURES, type Measure } from "../model/measures/measure-names.js";
+import type { PairMeasures } from "../model/measures/measure-pairs.js";
 import type { NativeResult } from "../model/native-baseline.js";
 import type { EvalPlan } from "../model/perplexity.js";
 import type { Transformer } from "../model/transformer.js";
@@ -42,16 +43,14 @@ interface Options extends HtmlFlag {
 }
 
 const list = (text: string): string[] => text.split(",").map((name) => name.trim());
-/** As MEASURES of the model has them, which is loaded late. */
-const MEASURED: readonly Measure[] = ["attention", "needle", "session", "memory", "speed", "prompts"];
 /** What the gates ask; speed too where it is measured, which a busy machine cannot. */
 const GATED: readonly Measure[] = ["attention", "needle", "session", "memory"];
 
 function measures(text: string): readonly Measure[] {
-  const names = text === "none" ? [] : text === "all" ? MEASURED : list(text);
+  const names = text === "none" ? [] : text === "all" ? MEASURES : list(text);
   for (const name of names)
-    if (!(MEASURED as readonly string[]).includes(name))
-      throw new InvalidArgumentError(`expected all, none, or some of ${MEASURED.join(", ")}, got "${name}".`);
+    if (!(MEASURES as readonly string[]).includes(name))
+      throw new InvalidArgumentError(`expected all, none, or some of ${MEASURES.join(", ")}, got "${name}".`);
   return names as readonly Measure[];
 }
 
@@ -267,7 +266,7 @@ export function register(program: Command): void {
     .option("--first-chunk <n>", "begin at that chunk of the text, from 0", integer, 0)
     .option("--profile <file>", "also a cache with formats layer by layer: what profile --json prints")
     .option("--per-layer <file>", "measure each layer by itself; writes what profile --sensitivity reads")
-    .option("--measure <list>", `beside perplexity: ${MEASURED.join(", ")}; all or none of them`, measures, [
+    .option("--measure <list>", `beside perplexity: ${MEASURES.join(", ")}; all or none of them`, measures, [
       "attention",
     ] as const)
     .option("--gates", "ask the quality gates (all measures but speed and prompts); exit 1 where one fails")

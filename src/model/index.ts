@@ -14,13 +14,8 @@ export { type LayerSensitivity, layerSensitivity, type SensitivityRequest } from
 export type { AttentionAccuracy } from "./measures/attention-accuracy.js";
 export { askGates, type Gate, type GateResult, gateOf, type Measures, worstOf } from "./measures/gates.js";
 export type { SessionDrift } from "./measures/long-session.js";
-export {
-  MEASURES,
-  type Measure,
-  type MeasuresRequest,
-  measurePairs,
-  type PairMeasures,
-} from "./measures/measure-pairs.js";
+export { MEASURES, type Measure } from "./measures/measure-names.js";
+export { type MeasuresRequest, measurePairs, type PairMeasures } from "./measures/measure-pairs.js";
 export type { MemoryMeasure } from "./measures/memory.js";
 export type { NeedleResult, NeedleTrial } from "./measures/needle.js";
 export type { SideAnswer, SideBySide, SidePrompt } from "./measures/side-by-side.js";

@@ -7,15 +7,11 @@ import type { EvalPlan } from "../perplexity.js";
 import type { Transformer } from "../transformer.js";
 import { type AttentionAccuracy, attentionAccuracy } from "./attention-accuracy.js";
 import { longSession, type SessionDrift, sessionPlan } from "./long-session.js";
+import type { Measure } from "./measure-names.js";
 import { type MemoryMeasure, measureMemory } from "./memory.js";
 import { findNeedles, type NeedleResult } from "./needle.js";
 import { type SideBySide, type SidePrompt, sideBySide } from "./side-by-side.js";
 import { measureSpeed, type SpeedMeasure } from "./speed.js";
-
-/** What can be measured besides perplexity. */
-export const MEASURES = ["attention", "needle", "session", "memory", "speed", "prompts"] as const;
-/** What can be measured besides perplexity. */
-export type Measure = (typeof MEASURES)[number];
 
 /** What was measured of one pair: what was asked for, as far as it applies. */
 export interface PairMeasures {
