@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import { verifyAttention } from "../oracle/attention.js";
 import { verifyTrace } from "../oracle/trace.js";
+import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
 import { showVerdict } from "./show-verdict.js";
 import { readVectors } from "./streams.js";
 
-interface AttentionFlags {
+interface AttentionFlags extends HtmlFlag {
   readonly keyFormat: string;
   readonly valueFormat: string;
   readonly dim: number;
@@ -41,7 +42,9 @@ export function registerPaths(command: Command): void {
     .requiredOption("--value <file>", "(tokens, kvHeads, dim), before encoding")
     .requiredOption("--output <file>", "(queries, heads, dim), original basis")
     .option("--json", "machine-readable")
+    .addOption(htmlOption())
     .action(async (flags: AttentionFlags) => {
+      const writePage = await pageWriter(flags.html);
       const { keyFormat, valueFormat, dim, heads, kvHeads, causal, scale } = flags;
       const read = (path: string): Promise<Float32Array> => readVectors(path, dim);
       const verdict = verifyAttention({
@@ -57,6 +60,7 @@ export function registerPaths(command: Command): void {
         value: await read(flags.value),
         output: await read(flags.output),
       });
+      await writePage?.(({ verifyPage }) => verifyPage([verdict]));
       showVerdict(verdict, json(flags));
     });
 
@@ -65,7 +69,11 @@ export function registerPaths(command: Command): void {
     .description("a cache's life: operations, and what the fork's reads gave back")
     .argument("<file>", "trace.json; the f32 files it names lie beside it")
     .option("--json", "machine-readable")
-    .action(async (file: string, flags: { json?: boolean }) =>
-      showVerdict(await verifyTrace(file), json(flags)),
-    );
+    .addOption(htmlOption())
+    .action(async (file: string, flags: HtmlFlag & { json?: boolean }) => {
+      const writePage = await pageWriter(flags.html);
+      const verdict = await verifyTrace(file);
+      await writePage?.(({ verifyPage }) => verifyPage([verdict]));
+      showVerdict(verdict, json(flags));
+    });
 }

@@ -3,6 +3,7 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel } from "./blocks.js";
+import { checklist } from "./checklist.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
@@ -28,10 +29,13 @@ export function verifyDecoded(options: VerifyOptions, decoded: Float32Array, wid
     );
   const made = definition(options, width);
   const { c, faults } = judge(options, made, decoded, width);
-  const checks = advice({ ...options, packed: made.ref }, made.ref, c).filter(
-    (k) => !["distortion", "cosine", "inner-product-slope"].includes(k.id),
-  );
   const faulty = c.faulty || faults.length > 0;
+  const checks = [
+    ...advice({ ...options, packed: made.ref }, made.ref, c).filter(
+      (k) => !["distortion", "cosine", "inner-product-slope"].includes(k.id),
+    ),
+    ...checklist(options, { faults, faulty, evidence: "decoded" }),
+  ];
   return {
     format,
     dim,

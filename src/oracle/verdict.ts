@@ -56,3 +56,14 @@ export function ranked(faults: readonly Fault[]): Fault[] {
   const seen = new Set<string>();
   return sorted.filter((f) => !seen.has(f.id) && seen.add(f.id)).slice(0, 8);
 }
+
+/** Checks of bytes and of values: each once, as it fails rather than as it passes. */
+export function together(checks: readonly Check[]): Check[] {
+  const worth = { fail: 2, pass: 1, info: 0 };
+  const kept = new Map<string, Check>();
+  for (const check of checks) {
+    const before = kept.get(check.id);
+    if (!before || worth[check.status] > worth[before.status]) kept.set(check.id, check);
+  }
+  return [...kept.values()];
+}

@@ -3,6 +3,7 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel, diagnoseBlocks } from "./blocks.js";
+import { checklist } from "./checklist.js";
 import { comparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
@@ -11,7 +12,7 @@ import { geometryFaults } from "./geometry.js";
 import { relatedBytes } from "./relatives.js";
 import { remainsOf, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
-import { type Fault, ranked, type Verdict } from "./verdict.js";
+import { type Fault, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
 import { wireOf } from "./wire.js";
 
@@ -36,7 +37,7 @@ export function verify(options: VerifyOptions): Verdict {
     results.find((r) => r.verdict === "faulty") ??
     results.find((r) => r.verdict === "tolerated") ??
     results[0]!;
-  return { ...worst, checks: results.flatMap((r) => r.checks) };
+  return { ...worst, checks: together(results.flatMap((r) => r.checks)) };
 }
 
 /** Vectors that a diagnosis looks at: more tell no more. */
@@ -60,12 +61,15 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
       first: { ...where, expected: n * stride, actual: packed.length },
       tolerated: { normUlps: 0, boundaryFlips: 0 },
       faults: best,
-      checks: [],
+      checks: checklist(options, { faults: best, faulty: true, evidence: "packed" }),
     };
   }
   const c = compared(options, packed, stride);
-  const checks = advice(options, reference(options), c);
   const { faults, faulty } = namedFaults(options, packed, stride, c);
+  const checks = [
+    ...advice(options, reference(options), c),
+    ...checklist(options, { faults, faulty, evidence: "packed" }),
+  ];
   return {
     ...head,
     verdict: faulty ? "faulty" : c.normUlps + c.boundaryFlips > 0 ? "tolerated" : "exact",

@@ -1,6 +1,6 @@
 /** What one machine knows of its share of a dump, and the verdict when all shares are there. */
 import { FormatError } from "../../core/format-error.js";
-import type { Verdict } from "../verdict.js";
+import { together, type Verdict } from "../verdict.js";
 import { verify } from "../verify.js";
 import type { DumpFormat } from "./definition.js";
 import { EMPTY, mergeTallies, type Tally, WINDOW } from "./tally.js";
@@ -82,7 +82,7 @@ export function verdictOf(shard: DumpShard): Verdict {
     verdicts.find((v) => v.verdict === "faulty") ??
     verdicts.find((v) => v.verdict === "tolerated") ??
     verdicts[0]!;
-  return { ...worst, checks: verdicts.flatMap((v) => v.checks) };
+  return { ...worst, checks: together(verdicts.flatMap((v) => v.checks)) };
 }
 
 /** The kept windows are judged together as one input; counts are those of the whole dump. */
