@@ -12,6 +12,7 @@ const SUITES = {
   kernels: () => import("./kernels.mjs"),
   cache: () => import("./cache.mjs"),
   peers: () => import("./peers.mjs"),
+  trellis: () => import("./trellis.mjs"),
 };
 
 function usage() {
