@@ -5,7 +5,7 @@
  * The record, mirrored by src/kernels/wave-plan.ts:
  *
  *   0  channels u32, a multiple of 4    8  table → (summed, 2, 16)      16  turned → (channels, 2) working space
- *   4  summed   u32                    12  smooth → (channels − summed, 4)
+ *   4  summed   u32                    12  smooth → (channels − summed, 8)
  */
 import { addProduct } from "./lanes";
 
@@ -25,18 +25,20 @@ function turnWave(wave: usize, turn: usize, channels: usize, turned: usize): voi
   }
 }
 
-/** Four τ from the coefficients (α₀, β₁, α₂, β₃): cosines where `odd` is false, sines where it is true. */
+/** Four τ from the coefficients (α₀, β₁, α₂, β₃) and (α₄, β₅): cosines where `odd` is false, sines where it is true. */
 @inline
-function smoothPart(odd: bool, coefficients: v128, t: v128): v128 {
+function smoothPart(odd: bool, coefficients: v128, highest: v128, t: v128): v128 {
   const square = f32x4.mul(t, t);
   if (!odd) {
     const a0 = v128.shuffle<f32>(coefficients, coefficients, 0, 0, 0, 0);
     const a2 = v128.shuffle<f32>(coefficients, coefficients, 2, 2, 2, 2);
-    return f32x4.add(a0, f32x4.mul(a2, square));
+    const a4 = v128.shuffle<f32>(highest, highest, 0, 0, 0, 0);
+    return f32x4.add(a0, f32x4.mul(f32x4.add(a2, f32x4.mul(a4, square)), square));
   }
   const b1 = v128.shuffle<f32>(coefficients, coefficients, 1, 1, 1, 1);
   const b3 = v128.shuffle<f32>(coefficients, coefficients, 3, 3, 3, 3);
-  return f32x4.mul(t, f32x4.add(b1, f32x4.mul(b3, square)));
+  const b5 = v128.shuffle<f32>(highest, highest, 1, 1, 1, 1);
+  return f32x4.mul(t, f32x4.add(b1, f32x4.mul(f32x4.add(b3, f32x4.mul(b5, square)), square)));
 }
 
 /** out[…] += the tokens after and before the middle. after, before: 4 values each, `before` from the middle outwards. */
@@ -60,16 +62,20 @@ export function addWaves(plan: usize, wave: usize, turns: usize, spans: usize, o
     turnWave(wave, turns, channels, turned);
     let coefficients = f32x4.replace_lane(f32x4.splat(0), 0, load<f32>(wave + (channels << 3)));
     let b = turned + (summed << 3);
-    for (let at = smooth; b < turnedEnd; b += 8, at += 16)
-      coefficients = addProduct(coefficients, v128.load64_splat(b), v128.load(at));
-    let c0 = smoothPart(false, coefficients, f32x4(0.5, 1.5, 2.5, 3.5));
-    let c1 = smoothPart(false, coefficients, f32x4(4.5, 5.5, 6.5, 7.5));
-    let c2 = smoothPart(false, coefficients, f32x4(8.5, 9.5, 10.5, 11.5));
-    let c3 = smoothPart(false, coefficients, f32x4(12.5, 13.5, 14.5, 15.5));
-    let s0 = smoothPart(true, coefficients, f32x4(0.5, 1.5, 2.5, 3.5));
-    let s1 = smoothPart(true, coefficients, f32x4(4.5, 5.5, 6.5, 7.5));
-    let s2 = smoothPart(true, coefficients, f32x4(8.5, 9.5, 10.5, 11.5));
-    let s3 = smoothPart(true, coefficients, f32x4(12.5, 13.5, 14.5, 15.5));
+    let highest = f32x4.splat(0);
+    for (let at = smooth; b < turnedEnd; b += 8, at += 32) {
+      const pair = v128.load64_splat(b);
+      coefficients = addProduct(coefficients, pair, v128.load(at));
+      highest = addProduct(highest, pair, v128.load(at + 16));
+    }
+    let c0 = smoothPart(false, coefficients, highest, f32x4(0.5, 1.5, 2.5, 3.5));
+    let c1 = smoothPart(false, coefficients, highest, f32x4(4.5, 5.5, 6.5, 7.5));
+    let c2 = smoothPart(false, coefficients, highest, f32x4(8.5, 9.5, 10.5, 11.5));
+    let c3 = smoothPart(false, coefficients, highest, f32x4(12.5, 13.5, 14.5, 15.5));
+    let s0 = smoothPart(true, coefficients, highest, f32x4(0.5, 1.5, 2.5, 3.5));
+    let s1 = smoothPart(true, coefficients, highest, f32x4(4.5, 5.5, 6.5, 7.5));
+    let s2 = smoothPart(true, coefficients, highest, f32x4(8.5, 9.5, 10.5, 11.5));
+    let s3 = smoothPart(true, coefficients, highest, f32x4(12.5, 13.5, 14.5, 15.5));
     b = turned;
     for (let at = table; at < tableEnd; at += 128, b += 8) {
       const re = v128.load32_splat(b);

@@ -116,7 +116,7 @@ async function centred(report) {
   const queries = normals(shape.heads * DIM, 5);
   const out = new Float32Array(queries.length);
   const results = [];
-  for (const format of ["turbo4", "turbo3", "turbo2", "trellis3", "trellis3x"])
+  for (const format of ["turbo4", "turbo2", "trellis3", "trellis3x"])
     for (const precision of ["exact", "precise", "fast"]) {
       if (precision !== "exact" && format.startsWith("trellis")) continue;
       const tasks = {};

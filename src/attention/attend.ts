@@ -57,7 +57,6 @@ export class Attention {
   /** For each row: tokens it sees in all, and those of the tile at hand. */
   readonly #seen = new Int32Array(ROWS);
   readonly #limits = new Int32Array(ROWS);
-  #exact = true;
 
   /** sides: all the codecs that will be read. */
   constructor(
@@ -110,7 +109,6 @@ export class Attention {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
     const rows = count * group;
-    this.#exact = precision === "exact";
     const keys = runs.key.keys(precision, group);
     const values = runs.value.values(precision, group);
     this.#softmax.scale[0] = options.scale ?? 1 / Math.sqrt(this.#dim);
@@ -175,7 +173,7 @@ export class Attention {
         const limit = this.#limits[r]!;
         const weights = this.#weights + 4 * TILE * r;
         this.#halves?.score(r, tile, limit, weights);
-        this.#offset?.add(r, tile, limit, weights, this.#exact);
+        this.#offset?.add(r, tile, limit, weights);
         this.#hide(weights, tile, limit, this.#seen[r]! - window, sinks);
         if (this.#softmax.weigh(r, weights, limit)) this.#shrink(r, sumFloats);
         this.#halves?.accumulate(r, tile, limit, weights, sparse);
@@ -268,7 +266,7 @@ export class Attention {
       this.#limits[0] = end - tile;
       keys.score(0, 1, this.#limits, this.#weights);
       this.#halves?.score(0, tile, end - tile, this.#weights);
-      this.#offset?.add(0, tile, end - tile, this.#weights, precision === "exact");
+      this.#offset?.add(0, tile, end - tile, this.#weights);
       const { at, count, length } = this.#present;
       const { f32 } = arena;
       const base = (this.#weights >>> 2) - tile;

@@ -9,13 +9,12 @@
  *   s(middle ± τ) = C(τ) ∓ S(τ),   C = Σ Re b_i cos f_i τ,   S = Σ Im b_i sin f_i τ
  *
  * so that one sum serves two tokens. Pairs that turn less than SMOOTH radians from the middle of a span to its end are
- * not summed token by token: cos f τ ≈ α₀ + α₂ τ², sin f τ ≈ β₁ τ + β₃ τ³, interpolated at Chebyshev's nodes, and it
- * suffices to sum the four coefficients. That is the only approximation besides f32 rounding: an error of at most
- * |a_i| (f_i τ)⁴/192 for the worst τ, which `waveError` gives exactly; with SMOOTH = .4 below 1.4e-4 |a_i|, and for
- * most pairs, which turn slower, far less.
+ * not summed token by token: cos f τ ≈ α₀ + α₂ τ² + α₄ τ⁴, sin f τ ≈ β₁ τ + β₃ τ³ + β₅ τ⁵, interpolated at Chebyshev's
+ * nodes, and it suffices to sum the six coefficients. That is the only approximation besides f32 rounding: an error of
+ * about |a_i| (f_i τ)⁶/23040 for the worst τ, which `waveError` gives exactly; with SMOOTH = .4 below 2e-7 |a_i|, which is
+ * what rounding is, and for most pairs, which turn slower, far less.
  *
- * DEVIATION: other than R_p μ itself (centring.ts: `turnMean`) this is not the definition of the score but within that
- * bound of it; attention uses it unless exact offsets are asked for.
+ * So attention's share of the mean is R_p μ's of centring.ts but for roundings, and reads no table of positions.
  */
 import { dot } from "./float.js";
 import { pairOf, putTurn, type Rope, ropeFrequencies } from "./rope.js";
@@ -38,7 +37,7 @@ export interface Waves {
   readonly channels: number;
   /** (summed, 2, HALF): cos and sin of f τ. */
   readonly table: Float32Array;
-  /** (channels − summed, 4): α₀, β₁, α₂, β₃. */
+  /** (channels − summed, 8): α₀, β₁, α₂, β₃, α₄, β₅, 0, 0. */
   readonly smooth: Float32Array;
   /** (channels − summed,): largest error of a smooth pair over |a|. */
   readonly errors: Float64Array;
@@ -62,39 +61,56 @@ export function createWaves(rope: Rope): Waves {
       table[(2 * n + 1) * HALF + k] = turn[1]!;
     }
   });
-  const smooth = new Float32Array((channels - fast.length) * 4);
+  const smooth = new Float32Array((channels - fast.length) * 8);
   const errors = new Float64Array(channels - fast.length);
   order.slice(fast.length).forEach((i, n) => {
     const coefficients = smoothWave(frequencies[i]!);
-    smooth.set(coefficients, 4 * n);
+    smooth.set(coefficients, 8 * n);
     errors[n] = smoothError(frequencies[i]!, coefficients);
   });
   return { rope, frequencies, order, summed: fast.length, channels, table, smooth, errors };
 }
 
-/** cos f τ and sin f τ / τ as lines in τ², through Chebyshev's two nodes of 0 … τ² of the last token. */
-function smoothWave(f: number): readonly [number, number, number, number] {
+/** α₀, β₁, α₂, β₃, α₄, β₅. */
+type Coefficients = readonly [number, number, number, number, number, number];
+
+/** cos f τ and sin f τ / τ as parabolas in τ², through Chebyshev's three nodes of 0 … τ² of the last token. */
+function smoothWave(f: number): Coefficients {
   const most = tau(HALF - 1) ** 2;
-  const nodes = [(1 - Math.SQRT1_2) / 2, (1 + Math.SQRT1_2) / 2].map((share) => share * most);
+  const off = Math.sqrt(3) / 2;
+  const squares = [(1 - off) / 2, 1 / 2, (1 + off) / 2].map((share) => share * most);
   const turn = new Float64Array(2);
-  const [low, high] = nodes.map((square) => {
-    const t = Math.sqrt(square);
-    putTurn(f * t, turn, 0);
-    return { square, cosine: turn[0]!, sine: turn[1]! / t };
+  const waves = squares.map((square) => {
+    putTurn(f * Math.sqrt(square), turn, 0);
+    return [turn[0]!, turn[1]! / Math.sqrt(square)] as const;
   });
-  const width = high!.square - low!.square;
-  const even = (high!.cosine - low!.cosine) / width;
-  const odd = (high!.sine - low!.sine) / width;
-  return [low!.cosine - even * low!.square, low!.sine - odd * low!.square, even, odd];
+  const [even, odd] = ([0, 1] as const).map((part) =>
+    parabola(
+      squares,
+      waves.map((wave) => wave[part]),
+    ),
+  );
+  return [even![0], odd![0], even![1], odd![1], even![2], odd![2]];
 }
 
-function smoothError(f: number, [a0, b1, a2, b3]: readonly [number, number, number, number]): number {
+/** c₀, c₁, c₂ of c₀ + c₁ x + c₂ x² through three points. */
+function parabola(x: readonly number[], y: readonly number[]): readonly [number, number, number] {
+  const [x0, x1, x2] = x as [number, number, number];
+  const [y0, y1, y2] = y as [number, number, number];
+  const first = (y1 - y0) / (x1 - x0);
+  const second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0);
+  return [y0 - first * x0 + second * x0 * x1, first - second * (x0 + x1), second];
+}
+
+function smoothError(f: number, [a0, b1, a2, b3, a4, b5]: Coefficients): number {
   const turn = new Float64Array(2);
   let most = 0;
   for (let k = 0; k < HALF; k++) {
     const t = tau(k);
     putTurn(f * t, turn, 0);
-    most = Math.max(most, Math.hypot(turn[0]! - a0 - a2 * t * t, turn[1]! - b1 * t - b3 * t ** 3));
+    const cosine = a0 + a2 * t ** 2 + a4 * t ** 4;
+    const sine = b1 * t + b3 * t ** 3 + b5 * t ** 5;
+    most = Math.max(most, Math.hypot(turn[0]! - cosine, turn[1]! - sine));
   }
   return most;
 }
@@ -146,16 +162,16 @@ export function sumWaves(
     b[2 * n] = fround(re * c) - fround(im * s);
     b[2 * n + 1] = fround(re * s) + fround(im * c);
   }
-  const coefficients = Float32Array.of(wave[2 * channels]!, 0, 0, 0);
+  const coefficients = Float32Array.of(wave[2 * channels]!, 0, 0, 0, 0, 0);
   for (let n = summed; n < channels; n++)
-    for (let lane = 0; lane < 4; lane++)
-      coefficients[lane]! += fround(b[2 * n + (lane & 1)]! * smooth[4 * (n - summed) + lane]!);
-  const [a0, b1, a2, b3] = coefficients;
+    for (let i = 0; i < 6; i++)
+      coefficients[i]! += fround(b[2 * n + (i & 1)]! * smooth[8 * (n - summed) + i]!);
+  const [a0, b1, a2, b3, a4, b5] = coefficients;
   for (let k = 0; k < HALF; k++) {
     const t = tau(k);
     const square = t * t; // exact
-    let cosines = fround(a0! + fround(a2! * square));
-    let sines = fround(t * fround(b1! + fround(b3! * square)));
+    let cosines = fround(a0! + fround(fround(a2! + fround(a4! * square)) * square));
+    let sines = fround(t * fround(b1! + fround(fround(b3! + fround(b5! * square)) * square)));
     for (let n = 0; n < summed; n++) {
       cosines = fround(cosines + fround(b[2 * n]! * table[2 * n * HALF + k]!));
       sines = fround(sines + fround(b[2 * n + 1]! * table[(2 * n + 1) * HALF + k]!));

@@ -217,7 +217,7 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
       channels: channels!,
       summed: summed!,
       table: arena.floats(table!, summed! * SPAN),
-      smooth: arena.floats(smooth!, (channels! - summed!) * 4),
+      smooth: arena.floats(smooth!, (channels! - summed!) * 8),
     };
     const b = arena.floats(turned!, 2 * channels!);
     const sums = new Float32Array(SPAN);

@@ -1,7 +1,7 @@
 /**
  * The record by which kernels know waves (core/waves.ts), little-endian words, mirrored by assembly/waves.ts:
  *
- *   0  channels   u32, a multiple of 4     12  smooth   → (channels − summed, 4) f32
+ *   0  channels   u32, a multiple of 4     12  smooth   → (channels − summed, 8) f32
  *   4  summed     u32                      16  turned   → (channels, 2) f32 of working space
  *   8  table      → (summed, 2, 16) f32
  */

@@ -60,7 +60,7 @@ describe.each(["adjacent", "half-split"] as const)("%s", (pairing) => {
         putWave(waves, q, mean, wave);
         const bound = waveError(waves, wave);
         const energy = Math.sqrt(wave.reduce((sum, a) => sum + a * a, 0));
-        expect(bound).toBeLessThan(4e-4 * energy);
+        expect(bound).toBeLessThan(1e-6 * energy);
         let worst = 0;
         for (const span of SPANS) {
           putSpanTurn(waves, span, turn!);
@@ -71,7 +71,7 @@ describe.each(["adjacent", "half-split"] as const)("%s", (pairing) => {
             worst = Math.max(worst, error);
           }
         }
-        if (bound > 1e-5 * energy) expect(worst).toBeGreaterThan(bound / 50); // the bound is no idle one
+        expect(worst).toBeLessThan(2e-6 * energy);
       }
     }
   });
