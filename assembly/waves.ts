@@ -60,23 +60,16 @@ export function addWaves(plan: usize, wave: usize, turns: usize, spans: usize, o
   const turnedEnd = turned + (channels << 3);
   for (; spans > 0; spans--, turns += channels << 3, out += 128) {
     turnWave(wave, turns, channels, turned);
-    let coefficients = f32x4.replace_lane(f32x4.splat(0), 0, load<f32>(wave + (channels << 3)));
-    let b = turned + (summed << 3);
-    let highest = f32x4.splat(0);
-    for (let at = smooth; b < turnedEnd; b += 8, at += 32) {
-      const pair = v128.load64_splat(b);
-      coefficients = addProduct(coefficients, pair, v128.load(at));
-      highest = addProduct(highest, pair, v128.load(at + 16));
-    }
-    let c0 = smoothPart(false, coefficients, highest, f32x4(0.5, 1.5, 2.5, 3.5));
-    let c1 = smoothPart(false, coefficients, highest, f32x4(4.5, 5.5, 6.5, 7.5));
-    let c2 = smoothPart(false, coefficients, highest, f32x4(8.5, 9.5, 10.5, 11.5));
-    let c3 = smoothPart(false, coefficients, highest, f32x4(12.5, 13.5, 14.5, 15.5));
-    let s0 = smoothPart(true, coefficients, highest, f32x4(0.5, 1.5, 2.5, 3.5));
-    let s1 = smoothPart(true, coefficients, highest, f32x4(4.5, 5.5, 6.5, 7.5));
-    let s2 = smoothPart(true, coefficients, highest, f32x4(8.5, 9.5, 10.5, 11.5));
-    let s3 = smoothPart(true, coefficients, highest, f32x4(12.5, 13.5, 14.5, 15.5));
-    b = turned;
+    const none = f32x4.splat(0);
+    let c0 = none;
+    let c1 = none;
+    let c2 = none;
+    let c3 = none;
+    let s0 = none;
+    let s1 = none;
+    let s2 = none;
+    let s3 = none;
+    let b = turned;
     for (let at = table; at < tableEnd; at += 128, b += 8) {
       const re = v128.load32_splat(b);
       c0 = addProduct(c0, re, v128.load(at));
@@ -89,6 +82,35 @@ export function addWaves(plan: usize, wave: usize, turns: usize, spans: usize, o
       s2 = addProduct(s2, im, v128.load(at + 96));
       s3 = addProduct(s3, im, v128.load(at + 112));
     }
+    // Two sums of smooth channels, so that neither waits for the other.
+    let low = f32x4.replace_lane(none, 0, load<f32>(wave + (channels << 3)));
+    let high = none;
+    let lowOther = none;
+    let highOther = none;
+    let at = smooth;
+    for (; b + 8 < turnedEnd; b += 16, at += 64) {
+      const pair = v128.load64_splat(b);
+      low = addProduct(low, pair, v128.load(at));
+      high = addProduct(high, pair, v128.load(at + 16));
+      const other = v128.load64_splat(b + 8);
+      lowOther = addProduct(lowOther, other, v128.load(at + 32));
+      highOther = addProduct(highOther, other, v128.load(at + 48));
+    }
+    if (b < turnedEnd) {
+      const pair = v128.load64_splat(b);
+      low = addProduct(low, pair, v128.load(at));
+      high = addProduct(high, pair, v128.load(at + 16));
+    }
+    low = f32x4.add(low, lowOther);
+    high = f32x4.add(high, highOther);
+    c0 = f32x4.add(c0, smoothPart(false, low, high, f32x4(0.5, 1.5, 2.5, 3.5)));
+    c1 = f32x4.add(c1, smoothPart(false, low, high, f32x4(4.5, 5.5, 6.5, 7.5)));
+    c2 = f32x4.add(c2, smoothPart(false, low, high, f32x4(8.5, 9.5, 10.5, 11.5)));
+    c3 = f32x4.add(c3, smoothPart(false, low, high, f32x4(12.5, 13.5, 14.5, 15.5)));
+    s0 = f32x4.add(s0, smoothPart(true, low, high, f32x4(0.5, 1.5, 2.5, 3.5)));
+    s1 = f32x4.add(s1, smoothPart(true, low, high, f32x4(4.5, 5.5, 6.5, 7.5)));
+    s2 = f32x4.add(s2, smoothPart(true, low, high, f32x4(8.5, 9.5, 10.5, 11.5)));
+    s3 = f32x4.add(s3, smoothPart(true, low, high, f32x4(12.5, 13.5, 14.5, 15.5)));
     addPair(out, 64, 48, c0, s0);
     addPair(out, 80, 32, c1, s1);
     addPair(out, 96, 16, c2, s2);
