@@ -113,3 +113,15 @@ test("every kind of opened cache counts its tokens", () => {
     kv.dispose();
   }
 });
+
+test("means that are given are those that keys are centred by: means of zero change nothing", async () => {
+  const { kvShape, rope } = model.transformer;
+  const { layers, kvHeads, headDim } = kvShape;
+  const center = { means: new Float32Array(layers * kvHeads * headDim), rope };
+  const request = { plan: { tokens, context: 64, chunks: 1 }, baseline: "f16", seed: SEED, about: [] };
+  const kv = ["turbo3", "turbo3+centre"];
+  const [plain, zero] = (await evaluatePairs(model.transformer, { ...request, kv, center })).results;
+  const [, measured] = (await evaluatePairs(model.transformer, { ...request, kv })).results;
+  expect(Math.abs(zero!.kld - plain!.kld)).toBeLessThan(1e-4 * plain!.kld);
+  expect(Math.abs(measured!.kld - plain!.kld)).toBeGreaterThan(0.01 * plain!.kld);
+});
