@@ -3,11 +3,11 @@
  * rounded, how the scale is stored, where the codes lie. A fault replaces one part, a pair two.
  */
 import { fromF16, toF16 } from "../core/float.js";
-import { getF32, putF32 } from "../core/little-endian.js";
+import { getF32 } from "../core/little-endian.js";
 import type { Comparison } from "./compare-packed.js";
-import { FLIP_LIMIT, halfSteps, NOISE, truncatedHalf } from "./evidence.js";
-import { packingFaults, readCodes } from "./layouts.js";
-import { type Fault, type FirstDifference, pairId, ranked } from "./verdict.js";
+import { FLIP_LIMIT, halfSteps, NOISE } from "./evidence.js";
+import { readCodes } from "./layouts.js";
+import type { FirstDifference } from "./verdict.js";
 
 const { fround } = Math;
 
@@ -46,7 +46,8 @@ export interface Codes {
   readonly m: number;
 }
 
-const halves = (from: number, bits: 4 | 5): Int32Array =>
+/** Element i in the low nibble of byte i, i + 16 in the high one; a fifth bit apart. */
+export const halves = (from: number, bits: 4 | 5): Int32Array =>
   Int32Array.from({ length: 32 * bits }, (_, k) => {
     const i = Math.floor(k / bits);
     const b = k % bits;
@@ -279,108 +280,6 @@ export function quantFaults(m: BlockModel): Quant[] {
   return out;
 }
 
-const truePacking = (m: BlockModel) => ({
-  id: "",
-  note: "",
-  layout: m.layout,
-  flip: 0,
-  mask: 2 ** m.bits - 1,
-  swapNorm: false,
-});
-
-export function packings(m: BlockModel) {
-  const shape = {
-    name: m.name,
-    bits: m.bits,
-    group: m.size,
-    groupBytes: m.bytes,
-    normAt: [m.scaleAt],
-    layout: m.layout,
-    normBytes: m.scaleBytes,
-  };
-  const faults = packingFaults(shape).filter(
-    (p) =>
-      p.id !== "pack-legacy-layout" &&
-      p.groupBytes === m.bytes &&
-      (m.bits !== 8 || p.id !== "pack-msb-first"),
-  );
-  if (m.bits === 5) {
-    const low = (f: (p: number) => number): Int32Array => m.layout.map((p, k) => (k % 5 === 4 ? p : f(p)));
-    const pairs = (fifth: boolean): Int32Array =>
-      m.layout.map((p, k) => {
-        const i = Math.floor(k / 5);
-        const b = k % 5;
-        if (b === 4) return fifth ? m.layout[5 * i + 4]! : p;
-        return 8 * (m.layout[0]! >> 3) + 8 * (i >> 1) + 4 * (i & 1) + b;
-      });
-    const common = { groupBytes: m.bytes, normAt: [m.scaleAt], flip: 0, mask: 31 };
-    faults.unshift(
-      { ...common, id: "pack-nibble-order", note: "high nibble first", layout: low((p) => p ^ 4) },
-      { ...common, id: "pack-interleaved", note: "elements 2i and 2i + 1 share a byte", layout: pairs(true) },
-      {
-        ...common,
-        id: "pack-bitplane-order",
-        note: "fifth bits in reversed order",
-        layout: m.layout.map((p, k) => (k % 5 === 4 ? 8 * (m.layout[4]! >> 3) + 31 - Math.floor(k / 5) : p)),
-      },
-      {
-        ...common,
-        id: "pack-msb-first",
-        note: "fifth bits most significant first in each byte",
-        layout: m.layout.map((p, k) => (k % 5 === 4 ? p ^ 7 : p)),
-      },
-      { ...common, id: "pack-plane-missing", note: "the fifth bits are empty", layout: m.layout, mask: 15 },
-      { ...common, id: "pack-inverted", note: "fifth bits complemented", layout: m.layout, flip: 16 },
-    );
-  }
-  if (m.bits === 4) {
-    const pairs = Int32Array.from(m.layout, (_, k) => 8 * (m.layout[0]! >> 3) + k);
-    const split = halves(m.layout[0]! >> 3, 4);
-    const other = m.layout[4] === m.layout[0]! + 4 ? split : pairs;
-    if (m.size === 32)
-      faults.unshift({
-        groupBytes: m.bytes,
-        normAt: [m.scaleAt],
-        flip: 0,
-        mask: 15,
-        id: "pack-interleaved",
-        note: "nibble partners of the other convention",
-        layout: other,
-      });
-  }
-  return [truePacking(m), ...faults.map((f) => ({ ...f, swapNorm: f.swapNorm ?? false }))];
-}
-
-export function writeBlock(
-  m: BlockModel,
-  c: Codes,
-  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean },
-  truncate: boolean,
-  out: Uint8Array,
-  at: number,
-): void {
-  for (let i = 0, k = 0; i < m.size; i++) {
-    const code = (c.codes[i]! ^ p.flip) & p.mask;
-    for (let b = 0; b < m.bits; b++, k++) {
-      const to = p.layout[k]!;
-      if ((code >> b) & 1) out[at + (to >> 3)]! |= 1 << (to & 7);
-    }
-  }
-  const half = (v: number, where: number): void => {
-    const bits = truncate ? truncatedHalf(v) : toF16(v);
-    out[at + where] = bits & 255;
-    out[at + where + 1] = bits >> 8;
-    if (p.swapNorm) out.subarray(at + where, at + where + 2).reverse();
-  };
-  if (m.scaleBytes === 4) {
-    putF32(out, at + m.scaleAt, c.d);
-    if (p.swapNorm) out.subarray(at + m.scaleAt, at + m.scaleAt + 4).reverse();
-  } else {
-    half(c.d, m.scaleAt);
-    if (m.minAt >= 0) half(c.m, m.minAt);
-  }
-}
-
 const stored = (m: BlockModel, bytes: Uint8Array, at: number): number =>
   m.scaleBytes === 4 ? getF32(bytes, at) : fromF16(bytes[at]! | (bytes[at + 1]! << 8));
 
@@ -459,53 +358,4 @@ function compareBlocks(
     wrong: [...wrong],
     ties: { flipped: 0, kept: 0, others: 1 },
   };
-}
-
-export function diagnoseBlocks(m: BlockModel, x: Float32Array, _dim: number, packed: Uint8Array): Fault[] {
-  const count = x.length / m.size;
-  const quants: Quant[] = [{ note: "" }, ...quantFaults(m)];
-  const layouts = packings(m);
-  const step = Math.max(1, Math.floor(count / 400));
-  const out: Fault[] = [];
-  const scratch = new Uint8Array(m.bytes);
-  for (const q of quants) {
-    const made: { at: number; codes: Codes }[] = [];
-    for (let k = 0; k < count; k += step) made.push({ at: k, codes: quantizeBlock(m, x, k * m.size, q) });
-    for (const p of layouts)
-      for (const truncate of m.scaleBytes === 2 ? [false, true] : [false]) {
-        const ids = [q.id, p.id, truncate ? "norm-f16-truncated" : ""].filter((id): id is string => !!id);
-        if (ids.length === 0 || ids.length > 2) continue;
-        let same = 0;
-        for (const [i, { at, codes }] of made.entries()) {
-          scratch.fill(0);
-          writeBlock(m, codes, p, truncate, scratch, 0);
-          let equal = true;
-          for (let b = 0; b < m.bytes && equal; b++) equal = scratch[b] === packed[at * m.bytes + b];
-          if (equal) same++;
-          else if (i > 12 && same === 0) break;
-        }
-        if (same > 0)
-          out.push({
-            id: pairId(ids),
-            explains: same / made.length,
-            evidence: `${same} of ${made.length} blocks: ${[q.note, p.note, truncate ? "halves cut toward zero" : ""].filter((n) => n).join("; ")}`,
-          });
-      }
-  }
-  return ranked(out);
-}
-
-/** Bytes of the whole input under one way to quantise and pack; for mutants and decoded evidence. */
-export function packAll(
-  m: BlockModel,
-  x: Float32Array,
-  q: Quant,
-  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean } = truePacking(m),
-  truncate = false,
-): Uint8Array {
-  const count = x.length / m.size;
-  const out = new Uint8Array(count * m.bytes);
-  for (let k = 0; k < count; k++)
-    writeBlock(m, quantizeBlock(m, x, k * m.size, q), p, truncate, out, k * m.bytes);
-  return out;
 }

@@ -1,7 +1,8 @@
 /** Decoded values of stock quantisers: a fault on the way in, or on the way out. */
 import { fromF16, toF16 } from "../core/float.js";
 import { getF32 } from "../core/little-endian.js";
-import { type BlockModel, packAll, packings, quantFaults } from "./blocks.js";
+import { packAll, packings } from "./block-packings.js";
+import { type BlockModel, quantFaults } from "./blocks.js";
 import { truncatedHalf } from "./evidence.js";
 import { readCodes } from "./layouts.js";
 import { type Fault, pairId, ranked } from "./verdict.js";

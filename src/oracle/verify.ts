@@ -2,11 +2,12 @@
 import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
-import { blockModel, diagnoseBlocks } from "./blocks.js";
+import { blockModel } from "./blocks.js";
 import { checklist } from "./checklist.js";
 import { comparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
+import { diagnoseBlocks } from "./diagnose-blocks.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
 import { relatedBytes } from "./relatives.js";

@@ -1,7 +1,7 @@
 /** `verify attention --html` and `verify trace --html`: the verdict as a page, with its fault and the checks. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { turboquant } from "./run.js";
 
@@ -31,7 +31,7 @@ it("an attention path", () => {
 });
 
 it("a trace", () => {
-  const row = (name: string, by: number): string => (floats(name, 64, (i) => by * Math.sin(i + 1)), name);
+  const row = (name: string, by: number): string => basename(floats(name, 64, (i) => by * Math.sin(i + 1)));
   const [k, v, zero] = [row("tk.f32", 1), row("tv.f32", 2), row("tz.f32", 0)];
   const ops = [
     { op: "create", seq: "a" },

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { randomStream } from "../../src/core/random.js";
 import { findFormat } from "../../src/formats/registry.js";
-import { blockModel, packAll } from "../../src/oracle/blocks.js";
+import { packAll } from "../../src/oracle/block-packings.js";
+import { blockModel } from "../../src/oracle/blocks.js";
 import { referenceBytes } from "../../src/oracle/compare-packed.js";
 import { BLOCK_MUTATIONS, mutantBytes, WIRE_MUTATIONS } from "../../src/oracle/mutants.js";
 import { verify } from "../../src/oracle/verify.js";
