@@ -15,7 +15,10 @@ export interface Installed {
   remove(): void;
 }
 
-/** Packs what `npm run build` has left in dist, and installs it with its dependencies and nothing else. */
+/**
+ * Packs what `npm run build` has left in dist, and installs it with its dependencies and fast-check, the optional peer
+ * that ./properties imports; nothing else.
+ */
 export function installTarball(): Installed {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "turboquant-kv-")));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
@@ -29,7 +32,9 @@ export function installTarball(): Installed {
     const packed = npm(["pack", "--ignore-scripts", "--json", "--pack-destination", folder], ROOT);
     const [{ filename, size, files }] = JSON.parse(packed);
     write("package.json", JSON.stringify({ name: "stranger", private: true, type: "module" }));
-    npm(["install", "--no-audit", "--no-fund", join(folder, filename)], folder);
+    const { devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const peer = `fast-check@${devDependencies["fast-check"]}`;
+    npm(["install", "--no-audit", "--no-fund", join(folder, filename), peer], folder);
     write("probe.js", probeText());
     const names = files.map(({ path }: { path: string }) => path);
     return { folder, tarball: { bytes: size, files: names }, write, remove };
