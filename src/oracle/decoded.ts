@@ -372,7 +372,9 @@ function flipsOf(
       (1e-4 + 1.2 * step) * Math.abs(decoded[i]!) + 1e-12
     )
       return 0;
-  return Math.max(1, flips); // the format's own code may be the one that f64 would not choose
+  // The format's own code may be the one that f64 would not choose; values of another scale alone are no flip.
+  const moved = due.reduce((n, v, i) => n + (Math.abs(decoded[i]! - v) > 0.05 * Math.abs(v) ? 1 : 0), 0);
+  return moved < z.length / 8 ? Math.max(flips, moved) : 0;
 }
 
 function nearestCentroid(wire: Wire, z: number): number {
