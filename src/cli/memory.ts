@@ -29,7 +29,7 @@ interface Options extends ModelOptions {
 }
 
 const DEFAULT_FORMATS =
-  "f16,q8_0,q4_0,llama/turbo4,llama/turbo3,llama/turbo2,turbo4,turbo3,turbo2,q8_0/llama/turbo4";
+  "f16,q8_0,q4_0,llama/turbo4,llama/turbo3,llama/turbo2,turbo4,turbo3,turbo2,best4,best3,best2,q8_0/llama/turbo4";
 
 export function register(program: Command): void {
   withModelOptions(
@@ -40,7 +40,7 @@ export function register(program: Command): void {
     .addOption(
       new Option("--formats <list>", "formats or pairs keys/values, separated by commas").default(
         DEFAULT_FORMATS,
-        "f16, q8_0, q4_0, the turbo formats of llama-server and ours",
+        "f16, q8_0, q4_0, the turbo formats of llama-server and ours, best4 to best2",
       ),
     )
     .addOption(
@@ -60,7 +60,8 @@ Examples:
   $ turboquant memory --model model.gguf --formats f16,llama/turbo4,q8_0/llama/turbo3 --contexts 8K,32K
   $ turboquant memory --model model.gguf --log server.log
 
-turbo4 is this library's format, llama/turbo4 what llama-server calls turbo4. MiB are 2^20 bytes.`,
+turbo4 is this library's format, llama/turbo4 what llama-server calls turbo4. best4, best3 and best2 are trellis codes with
+centred keys and the first four tokens in halves, which are counted. MiB are 2^20 bytes.`,
     )
     .action(run);
 }
@@ -128,8 +129,8 @@ function json(model: ModelShape, rows: readonly Row[], measured: CacheComparison
     formats: rows.map((row) => {
       const head = { name: row.name, keys: row.keys, values: row.values };
       if ("unsupported" in row) return { ...head, unsupported: row.unsupported };
-      const { bitsPerValue, tokenBytes: bytesPerToken, contexts } = row;
-      return { ...head, bitsPerValue, bytesPerToken, contexts };
+      const { bitsPerValue, tokenBytes: bytesPerToken, fixedBytes, contexts } = row;
+      return { ...head, bitsPerValue, bytesPerToken, fixedBytes, contexts };
     }),
     ...(measured === null
       ? {}

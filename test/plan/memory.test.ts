@@ -122,6 +122,14 @@ describe("formats as written", () => {
       ["ggml/q8_0", "llama/turbo3"],
     ]);
   });
+  test("a choice by name counts its sinks and means, as the cache of SmolLM2's shape does", () => {
+    const [pair, ...more] = parseFormats("best3,best3");
+    expect([pair!.keys, pair!.values, more.length]).toEqual(["trellis3x", "trellis3x", 0]);
+    const row = memoryRow(uniformShape({ layers: 30, kvHeads: 3, headDim: 64 }), pair!, [8192]);
+    // 4 tokens of f16, and a mean key in f32: 30 layers, 3 heads, 64 values.
+    expect(row.fixedBytes).toBe(4 * 30 * 3 * 64 * 4 + 30 * 3 * 64 * 4);
+    expect(row.contexts[0]!.bytes).toBe(8192 * 30 * 3 * 2 * 26 + row.fixedBytes);
+  });
   test("unknown names", () => {
     expect(() => parseFormats("turbo9")).toThrow(RangeError);
     expect(() => parseFormats("")).toThrow(RangeError);
