@@ -12,7 +12,7 @@ import { relatedValues } from "./relatives.js";
 import { emptyTail, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { trueRotation } from "./transforms.js";
-import { type Fault, ranked, type Verdict } from "./verdict.js";
+import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
 import { type Wire, wireOf } from "./wire.js";
 
@@ -41,15 +41,18 @@ export function verifyDecoded(options: VerifyOptions, decoded: Float32Array, wid
     dim,
     vectors: n,
     verdict: faulty ? "faulty" : c.normUlps + c.boundaryFlips > 0 ? "tolerated" : "exact",
-    first:
-      c.first ??
-      (faulty
-        ? { vector: 0, field: "value", coordinate: null, byte: null, expected: null, actual: null }
-        : null),
+    first: c.first ?? (faulty ? firstValue(made.due, decoded, width) : null),
     tolerated: { normUlps: c.normUlps, boundaryFlips: c.boundaryFlips },
     faults,
     checks,
   };
+}
+
+/** Where vectors that pass one by one are a fault together: the first value that is another. */
+function firstValue(due: Float32Array, decoded: Float32Array, width: number): FirstDifference {
+  const at = decoded.findIndex((value, i) => !Object.is(value, due[i]));
+  const [vector, coordinate] = [Math.floor(at / width), at % width];
+  return { vector, field: "value", coordinate, byte: null, expected: due[at]!, actual: decoded[at]! };
 }
 
 interface Definition {

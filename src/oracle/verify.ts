@@ -13,7 +13,7 @@ import { geometryFaults } from "./geometry.js";
 import { relatedBytes } from "./relatives.js";
 import { remainsOf, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
-import { type Fault, ranked, together, type Verdict } from "./verdict.js";
+import { type Fault, type FirstDifference, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
 import { wireOf } from "./wire.js";
 
@@ -74,15 +74,18 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
   return {
     ...head,
     verdict: faulty ? "faulty" : c.normUlps + c.boundaryFlips > 0 ? "tolerated" : "exact",
-    first:
-      c.first ??
-      (faulty
-        ? { vector: 0, field: "norm", coordinate: null, byte: null, expected: null, actual: null }
-        : null),
+    first: c.first ?? (faulty ? firstByte(reference(options), packed, stride) : null),
     tolerated: { normUlps: c.normUlps, boundaryFlips: c.boundaryFlips },
     faults,
     checks,
   };
+}
+
+/** Where vectors that pass one by one are a fault together: the first byte that is another, in a norm. */
+function firstByte(due: Uint8Array, packed: Uint8Array, stride: number): FirstDifference {
+  const at = packed.findIndex((byte, i) => byte !== due[i]);
+  const [vector, byte] = [Math.floor(at / stride), at % stride];
+  return { vector, field: "norm", coordinate: null, byte, expected: due[at]!, actual: packed[at]! };
 }
 
 const reference = ({ format, dim, input, side = "key", seed = 0 }: VerifyOptions): Uint8Array =>

@@ -158,3 +158,35 @@ it("refuses sizes that nothing explains", () => {
     verify({ format: "llama/turbo4", dim: 128, input, packed: new Uint8Array(12345).fill(7) }),
   ).toThrow(/12345 bytes: expected/);
 });
+
+it("halves cut toward zero pass one by one and are a fault together: the first of them is pointed at", () => {
+  const dim = 128;
+  const r = randomStream(3, "verify");
+  const x = Float32Array.from({ length: 64 * dim }, () => r.normal());
+  const wire = wireOf("llama/turbo4", dim, 0, "key")!;
+  const due = referenceBytes("llama/turbo4", dim, x, { side: "key", seed: 0 });
+  const packed = mutantBytes(
+    wire,
+    x,
+    WIRE_MUTATIONS.filter((m) => m.id === "norm-f16-truncated"),
+  );
+  const stride = packed.length / 64;
+  const at = packed.findIndex((byte, i) => byte !== due[i]);
+  const found = verify({ format: "llama/turbo4", dim, input: x, packed });
+  expect(found.faults[0]!.id).toBe("norm-f16-truncated");
+  expect(found.first).toEqual({
+    vector: Math.floor(at / stride),
+    field: "norm",
+    coordinate: null,
+    byte: at % stride,
+    expected: due[at],
+    actual: packed[at],
+  });
+  const codec = findFormat("llama/turbo4").open({ dim });
+  const values = new Float32Array(64 * dim);
+  codec.decodeNative(packed, values);
+  const decoded = verify({ format: "llama/turbo4", dim, input: x, decoded: values });
+  expect(decoded.faults[0]!.id).toBe("norm-f16-truncated");
+  expect(decoded.first!.vector).toBe(Math.floor(at / stride));
+  expect(decoded.first!.expected).not.toBe(decoded.first!.actual);
+});
