@@ -28,6 +28,11 @@ export function cacheFaults({ window, pageSize }: TraceShape): CacheFault[] {
     { id: "kv-swapped", note: "keys read as values", sides: "keys-as-values" },
     { id: "v-not-unrotated", note: "values are still rotated", sides: "values-rotated" },
     {
+      id: "v-not-unrotated",
+      note: "values are turned, by a rotation of the fork's own",
+      sides: "values-turned",
+    },
+    {
       id: "truncate-shared",
       note: "truncate clears the rest of a page that others hold",
       truncateShared: "clear",

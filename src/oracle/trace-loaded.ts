@@ -67,6 +67,23 @@ export const near = (
   return error <= LIMIT * LIMIT * size || error === 0;
 };
 
+/** As long as what is due, whatever its direction. */
+export function asLong(
+  due: Float32Array,
+  from: number,
+  given: Float32Array,
+  at: number,
+  dim: number,
+): boolean {
+  let size = 0;
+  let got = 0;
+  for (let i = 0; i < dim; i++) {
+    size += due[from + i]! ** 2;
+    got += given[at + i]! ** 2;
+  }
+  return Math.abs(got - size) <= 2 * LIMIT * size;
+}
+
 /** Whose value is this? */
 export function sourceOf(l: Loaded, given: Float32Array, at: number, head: number): string {
   const { dim, kvHeads } = l.trace;

@@ -23,13 +23,16 @@ export interface TraceShape {
   readonly window?: { readonly size: number; readonly sinks: number };
 }
 
+/** What a side is read from; "turned": values under a rotation that is not known, so only their lengths tell. */
+export type Source = Side | "zero" | "rotated" | "turned";
+
 /** What a read gives: token numbers, −1 for zeros, −2 for what was never written. */
 export interface ReadResult {
   readonly op: number;
   readonly keys: Int32Array;
   readonly values: Int32Array;
   /** Which side's array each side is really taken from. */
-  readonly from: { readonly keys: Side | "zero" | "rotated"; readonly values: Side | "zero" | "rotated" };
+  readonly from: { readonly keys: Source; readonly values: Source };
 }
 
 export interface CacheFault {
@@ -67,7 +70,13 @@ export interface CacheFault {
   readonly layerEnd?: "nearest" | "nothing";
   /** Shifts of layers and pages concern this side alone. */
   readonly only?: Side;
-  readonly sides?: "key-zero" | "swapped" | "values-as-keys" | "keys-as-values" | "values-rotated";
+  readonly sides?:
+    | "key-zero"
+    | "swapped"
+    | "values-as-keys"
+    | "keys-as-values"
+    | "values-rotated"
+    | "values-turned";
   readonly pageShiftFrom?: number;
   readonly forkTailLost?: boolean;
 }
@@ -207,6 +216,7 @@ export function replay(shape: TraceShape, ops: readonly Operation[], fault: Cach
       "values-as-keys": { keys: "values", values: "values" },
       "keys-as-values": { keys: "keys", values: "keys" },
       "values-rotated": { keys: "keys", values: "rotated" },
+      "values-turned": { keys: "keys", values: "turned" },
     } as const;
     return {
       op: index,

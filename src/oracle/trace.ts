@@ -5,6 +5,7 @@ import { findFormat } from "../formats/registry.js";
 import { evidenceFaults } from "./trace-evidence.js";
 import { cacheFaults } from "./trace-faults.js";
 import {
+  asLong,
   LIMIT,
   Likeness,
   type Loaded,
@@ -14,7 +15,7 @@ import {
   type Trace,
   type WrongHead,
 } from "./trace-loaded.js";
-import { type CacheFault, type ReadResult, replay, type Side } from "./trace-model.js";
+import { type CacheFault, type ReadResult, replay, type Source } from "./trace-model.js";
 import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, pairId, ranked, type Verdict } from "./verdict.js";
 import { wireOf } from "./wire.js";
@@ -53,11 +54,14 @@ export async function verifyTrace(path: string): Promise<Verdict> {
 }
 
 /** The vector (kvHeads·dim) that a read gives for a token number. */
-function vectorOf(l: Loaded, token: number, from: Side | "zero" | "rotated"): Float32Array | undefined {
+function vectorOf(l: Loaded, token: number, from: Source): Float32Array | undefined {
   if (from === "zero" || token === -1) return new Float32Array(l.trace.kvHeads * l.trace.dim);
   if (token < 0) return undefined;
-  return from === "rotated" ? l.rotated[token] : l.store[from][token];
+  if (from === "rotated") return l.rotated[token];
+  return l.store[from === "turned" ? "values" : from][token];
 }
+
+const SOURCES: readonly Source[] = ["keys", "values", "zero", "rotated", "turned"];
 
 /** index: of the read. */
 function wrongHeads(l: Loaded, r: ReadResult, index: number, likeness: Likeness): WrongHead[] {
@@ -67,23 +71,24 @@ function wrongHeads(l: Loaded, r: ReadResult, index: number, likeness: Likeness)
   for (const side of ["keys", "values"] as const) {
     const tokens = r[side];
     const from = r.from[side];
-    const source = ["keys", "values", "zero", "rotated"].indexOf(from);
+    const source = SOURCES.indexOf(from);
+    const alike = from === "turned" ? asLong : near;
     const count = given[side].length / (kvHeads * dim);
     for (let t = 0; t < Math.max(tokens.length, count); t++) {
       const right =
         t < count &&
         t < tokens.length &&
-        likeness.of(`${index} ${side} ${t}`, 4 * (tokens[t]! + 2) + source, () => {
+        likeness.of(`${index} ${side} ${t}`, SOURCES.length * (tokens[t]! + 2) + source, () => {
           const due = vectorOf(l, tokens[t]!, from);
           if (!due) return false;
           for (let h = 0; h < kvHeads; h++)
-            if (!near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim)) return false;
+            if (!alike(due, h * dim, given[side], (t * kvHeads + h) * dim, dim)) return false;
           return true;
         });
       if (right) continue;
       const due = t < tokens.length ? vectorOf(l, tokens[t]!, from) : undefined;
       for (let h = 0; h < kvHeads; h++)
-        if (t >= count || !due || !near(due, h * dim, given[side], (t * kvHeads + h) * dim, dim))
+        if (t >= count || !due || !alike(due, h * dim, given[side], (t * kvHeads + h) * dim, dim))
           out.push({ side, token: t, head: h });
     }
   }
@@ -117,6 +122,10 @@ function firstOf(l: Loaded, r: ReadResult, index: number, w: WrongHead): FirstDi
 
 /** Pairs are made of so many single faults at most. */
 const PAIRED = 24;
+/** So many of the best are paired with all. */
+const LEADING = 4;
+/** Such a pair has to explain all: with so many of them, more than one fault alone is soon found. */
+const WHOLE = 0.999;
 
 /** Hypotheses replayed; those that reproduce what was given, and what the evidence says by itself. */
 function name(
@@ -131,7 +140,7 @@ function name(
   const out: Fault[] = [];
   const seen = new Set<string>();
   /** undefined: the same reads as an earlier one. */
-  const score = (faults: readonly CacheFault[]): number | undefined => {
+  const score = (faults: readonly CacheFault[], least = 0.2): number | undefined => {
     const merged = Object.assign({}, ...faults, { id: "", note: "" }) as CacheFault;
     const reads = replay(trace, trace.ops, merged);
     const signature = reads.map((r) => `${r.from.keys}${r.from.values}${r.keys}|${r.values}`).join(";");
@@ -144,7 +153,7 @@ function name(
     }
     const id = pairId(faults.map((f) => f.id));
     const explained = Math.max(0, (before - left) / before);
-    if (explained > 0.2)
+    if (explained > least)
       out.push({
         id,
         explains: explained,
@@ -166,6 +175,9 @@ function name(
     const likely = [...new Set([...useful.slice(0, PAIRED), ...whole])];
     for (const [i, a] of likely.entries())
       for (const b of likely.slice(i + 1)) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b]);
+    // What one fault leaves may be little: the best ones with every other.
+    for (const a of useful.slice(0, LEADING))
+      for (const { f: b } of singles) if (a.id !== b.id && !(a.sides && b.sides)) score([a, b], WHOLE);
     out.push(...evidenceFaults(l, due, wrong));
   }
   return ranked(out);
