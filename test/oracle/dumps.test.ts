@@ -159,7 +159,10 @@ describe("sizes that do not fit", () => {
   });
   test("no fault explains it", async () => {
     const noise = Uint8Array.from({ length: 100_001 }, () => (100 * r.normal()) & 255);
-    await expect(verifyDump(dumpOf("noise", noise))).rejects.toMatchObject({ code: "BAD_LENGTH" });
+    await expect(verifyDump(dumpOf("noise", noise))).rejects.toMatchObject({
+      code: "BAD_LENGTH",
+      message: `packed data of 100001 bytes: expected ${N * STRIDE} (${N} vectors of ${STRIDE} bytes)`,
+    });
   });
 });
 

@@ -88,9 +88,8 @@ function misfit(dump: OpenDump): Verdict {
   if (length > 8 * SAMPLE * stride) throw wrongSizes(dump);
   const bytes = new Uint8Array(length);
   packed.read(begin, bytes);
-  const verdict = verify({ ...of, input: x, packed: bytes });
   return {
-    ...verdict,
+    ...verdictOfSample(dump, x, bytes),
     vectors,
     first: {
       vector: 0,
@@ -101,4 +100,13 @@ function misfit(dump: OpenDump): Verdict {
       actual: packed.length,
     },
   };
+}
+
+/** What cannot be judged is said in the sizes of the dump, not of the sample. */
+function verdictOfSample(dump: OpenDump, input: Float32Array, packed: Uint8Array): Verdict {
+  try {
+    return verify({ ...dump.of, input, packed });
+  } catch (error) {
+    throw error instanceof FormatError && error.code === "BAD_LENGTH" ? wrongSizes(dump) : error;
+  }
 }
