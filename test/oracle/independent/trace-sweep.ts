@@ -75,6 +75,7 @@ export async function traceSweep(
   s: TraceSetup,
   seed: number,
   pairs: boolean,
+  wanted: (ids: readonly string[]) => boolean = () => true,
 ): Promise<{ right: string; outcomes: Outcome[] }> {
   const { plain, kept } = prepared(s, seed);
   const due = run(s, kept, []);
@@ -100,6 +101,7 @@ export async function traceSweep(
   });
   const outcomes: Outcome[] = [];
   for (const [n, { slips, ops }] of sets.entries()) {
+    if (!wanted(slips.map((c) => c.id))) continue;
     const path = write(join(dir, `${seed}-${n}${pairs ? "p" : ""}`), s, plain, ops);
     const start = performance.now();
     const r = await verifyTrace(path);

@@ -17,3 +17,9 @@ it.each(setups)("names every slip, %#", async (setup) => {
   expect(outcomes.length).toBeGreaterThan(15);
   expect(outcomes.filter((o) => !o.right).map((o) => `${o.note} -> ${o.got}`)).toEqual([]);
 });
+
+it("names the wrong layer together with values that a rotation of the fork's own has turned", async () => {
+  const both = ["layer-off-by-one", "v-not-unrotated"];
+  const { outcomes } = await traceSweep(dir, base, 3, true, (ids) => ids.every((id) => both.includes(id)));
+  expect(outcomes.map((o) => o.got)).toEqual([both.join("+"), both.join("+")]);
+});
