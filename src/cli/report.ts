@@ -1,6 +1,6 @@
 /** `turboquant report` (and `npm start`): what each K/V pair costs and keeps on recorded keys, values and queries. */
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { NATIVE_VECTORS, RECORDING } from "../files/fixtures.js";
 import { DEFAULT_CONFIGURATIONS, parseConfiguration } from "../report/configuration.js";
 import { readRecording } from "../report/recording.js";
 import { makeReport } from "../report/report.js";
@@ -10,13 +10,8 @@ import { type HtmlFlag, htmlOption, pageWriter } from "./html.js";
 import { integer } from "./options.js";
 import { Progress } from "./progress.js";
 
-/** SmolLM2-135M: 30 layers, of which the shipped recording holds three. */
-const SHIPPED = {
-  path: fileURLToPath(new URL("../../fixtures/recordings/smollm2-hound-kv.safetensors", import.meta.url)),
-  layers: 30,
-};
-
-const NATIVE_VECTORS = fileURLToPath(new URL("../../fixtures/native", import.meta.url));
+/** Layers of SmolLM2-135M, of which the shipped recording holds three. */
+const RECORDED_LAYERS = 30;
 
 interface Flags extends HtmlFlag {
   readonly from?: string;
@@ -50,7 +45,7 @@ Examples:
       const configurations = (kv?.split(",") ?? DEFAULT_CONFIGURATIONS).map((text) =>
         parseConfiguration(text.trim()),
       );
-      const recording = await readRecording(from ?? SHIPPED.path);
+      const recording = await readRecording(from ?? RECORDING);
       if (layers !== undefined && layers < 1)
         throw new RangeError(`"--layers" expected 1 or more, got ${layers}`);
       const writePage = await pageWriter(html);
@@ -58,7 +53,7 @@ Examples:
       const report = await makeReport({
         recording,
         configurations,
-        layers: layers ?? (from ? recording.layers.length : SHIPPED.layers),
+        layers: layers ?? (from ? recording.layers.length : RECORDED_LAYERS),
         seeds: [0, 1, 2, 3],
         nativeVectors: NATIVE_VECTORS,
         figures: html !== undefined,

@@ -1,18 +1,16 @@
 /** `turboquant selftest`: replays recorded native vectors and says whether every byte and value holds. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { computePrefixHash } from "../compat/realizar/prefix.js";
 import { judgeRealizarTraces } from "../compat/realizar/trace.js";
 import { FormatError } from "../core/format-error.js";
+import { NATIVE_VECTORS } from "../files/fixtures.js";
 import { judgeNativeAttention } from "../oracle/recorded/attention-file.js";
 import { parseRecorded } from "../oracle/recorded/parse.js";
 import { type Finding, judgeRecorded, type RecordedVerdict } from "../oracle/recorded/recorded.js";
 import { CheckFailed } from "./exit.js";
 import { Progress } from "./progress.js";
-
-const NATIVE_VECTORS = fileURLToPath(new URL("../../fixtures/native", import.meta.url));
 
 interface FileVerdict {
   readonly file: string;

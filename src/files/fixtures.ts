@@ -1,10 +1,14 @@
-/** The recorded and derived vectors that ship with the package, by name: `native/turbo4`, `definition/turbo3`, `digests`. */
+/** What ships with the package: where it lies, and vectors by name: `native/turbo4`, `definition/turbo3`, `digests`. */
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FOLDER = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+/** The folder of native vectors. */
+export const NATIVE_VECTORS = join(FOLDER, "native");
+/** Keys, values and queries of SmolLM2-135M. */
+export const RECORDING = join(FOLDER, "recordings", "smollm2-hound-kv.safetensors");
 const EXTENSION = ".msgpack";
 
 /** Names of all that ship, in order. */
