@@ -42,6 +42,12 @@ export function packings(m: BlockModel) {
     const common = { groupBytes: m.bytes, normAt: [m.scaleAt], flip: 0, mask: 31 };
     faults.unshift(
       { ...common, id: "pack-nibble-order", note: "high nibble first", layout: low((p) => p ^ 4) },
+      {
+        ...common,
+        id: "pack-nibble-order",
+        note: "elements i and i + 16 exchanged",
+        layout: m.layout.map((_, k) => m.layout[(Math.floor(k / 5) ^ 16) * 5 + (k % 5)]!),
+      },
       { ...common, id: "pack-interleaved", note: "elements 2i and 2i + 1 share a byte", layout: pairs(true) },
       {
         ...common,

@@ -38,6 +38,8 @@ export interface Quant {
   readonly divisor?: number;
   readonly unsignedMax?: 1 | -1;
   readonly roundedScale?: boolean;
+  /** The minimum too. */
+  readonly roundedMin?: boolean;
 }
 
 export interface Codes {
@@ -199,7 +201,7 @@ export function quantizeBlock(m: BlockModel, x: Float32Array, from: number, q: Q
     let d = fround(fround(max - min) / divisor);
     if (m.name.startsWith("vllm")) d = Math.max(d, fround(1e-8));
     const used = toStored(d);
-    const base = q.roundedScale ? fromF16(toF16(min)) : min;
+    const base = q.roundedMin ? fromF16(toF16(min)) : min;
     const id = used !== 0 ? fround(1 / used) : 0;
     for (let i = 0; i < size; i++) {
       const t = m.name.startsWith("vllm")
@@ -240,6 +242,13 @@ export function quantFaults(m: BlockModel): Quant[] {
     { id: "quant-half-even", note: "halves rounded to even", rounding: "even" },
     { id: "quant-rounded-scale", note: "codes chosen with the scale rounded to a half", roundedScale: true },
   ];
+  if (m.kind === "affine")
+    out.push({
+      id: "quant-rounded-scale",
+      note: "codes chosen with scale and minimum rounded to halves",
+      roundedScale: true,
+      roundedMin: true,
+    });
   if (m.kind === "signed-max")
     out.push(
       { id: "quant-unsigned-max", note: "scale from |max|, negative divisor", unsignedMax: 1 },

@@ -1,9 +1,15 @@
-/** Decoded values of stock quantisers: a fault on the way in, or on the way out. */
+/** Decoded values of stock quantisers: faults on the way in, on the way out, or one of each. */
 import { fromF16, toF16 } from "../core/float.js";
 import { getF32 } from "../core/little-endian.js";
-import { packAll, packings } from "./block-packings.js";
-import { type BlockModel, quantFaults } from "./blocks.js";
-import { truncatedHalf } from "./evidence.js";
+import {
+  type BlockEncoder,
+  type BlockPacking,
+  blockEncoders,
+  blockSample,
+  reproduced,
+} from "./block-encoders.js";
+import { packings, writeBlock } from "./block-packings.js";
+import { type BlockModel, type Codes, type Quant, quantizeBlock } from "./blocks.js";
 import { readCodes } from "./layouts.js";
 import { type Fault, pairId, ranked } from "./verdict.js";
 
@@ -49,69 +55,66 @@ function readers(m: BlockModel): Reader[] {
   ];
 }
 
-export function diagnoseDecodedBlocks(
-  m: BlockModel,
-  x: Float32Array,
-  ref: Uint8Array,
-  decoded: Float32Array,
-): Fault[] {
-  const out: Fault[] = [];
+export function diagnoseDecodedBlocks(m: BlockModel, x: Float32Array, decoded: Float32Array): Fault[] {
+  const sample = blockSample(m, x);
+  const { blocks } = sample;
   const layouts = packings(m);
-  const identity = layouts[0]!;
   const read = readers(m);
-  const count = x.length / m.size;
-  const rounded = m.name.startsWith("vllm");
-  const codes = new Uint8Array(m.size);
-  const score = (bytes: Uint8Array, p: (typeof layouts)[number], r: Reader, truncate: boolean): number => {
-    let same = 0;
-    for (let k = 0; k < count; k++) {
-      const at = k * m.bytes;
-      readCodes(bytes, at, p.layout, m.bits, p.flip, codes);
-      const scale = (where: number): number => {
-        const b = bytes.slice(at + where, at + where + m.scaleBytes);
-        if (p.swapNorm) b.reverse();
-        const v = m.scaleBytes === 4 ? getF32(b, 0) : fromF16(b[0]! | (b[1]! << 8));
-        return truncate ? fromF16(truncatedHalf(v)) : v;
-      };
-      const d = scale(m.scaleAt);
-      const min = m.minAt >= 0 ? scale(m.minAt) : 0;
-      let equal = true;
-      for (let i = 0; i < m.size && equal; i++) {
-        const code = p.mask === 2 ** m.bits - 1 ? codes[i]! : codes[i]! & p.mask;
-        const raw = r.value(code, d, min);
-        const v = rounded ? fromF16(toF16(raw)) : raw;
-        const y = decoded[k * m.size + i]!;
-        equal =
-          Math.abs(v - y) <= 2e-6 * (Math.abs(v) + Math.abs(min)) + 1e-30 ||
-          v === y ||
-          (Number.isNaN(v) && Number.isNaN(y));
+  const out: Fault[] = [];
+  const made = new Map<Quant, (Codes | undefined)[]>();
+  const scratch = { bytes: new Uint8Array(m.bytes), codes: new Uint8Array(m.size) };
+  for (const e of blockEncoders(m)) {
+    let codes = made.get(e.quant);
+    if (!codes) made.set(e.quant, (codes = new Array<Codes | undefined>(blocks.length)));
+    for (const layout of e.packing.id ? layouts.slice(0, 1) : layouts)
+      for (const r of read) {
+        const ids = [...e.ids, layout.id, r.id].filter((id) => id);
+        if (ids.length === 0 || ids.length > 2) continue;
+        const reproduces = (i: number): boolean => {
+          const block = (codes[i] ??= quantizeBlock(m, x, blocks[i]! * m.size, e.quant));
+          return reads(m, block, e, layout, r, decoded.subarray(blocks[i]! * m.size), scratch);
+        };
+        const same = reproduced(sample, reproduces);
+        if (same === 0) continue;
+        const notes = [e.packing.id ? `written: ${e.note}` : e.note, layout.note, r.note];
+        out.push({
+          id: pairId(ids),
+          explains: same / blocks.length,
+          evidence: `${same} of ${blocks.length} blocks: ${notes.filter((n) => n).join("; ")}`,
+        });
       }
-      if (equal) same++;
-      else if (k > 30 && same === 0) return 0;
-    }
-    return same / count;
-  };
-  const add = (ids: readonly string[], explains: number, notes: readonly string[]): void => {
-    const named = ids.filter((i) => i);
-    if (named.length > 0 && explains > 0)
-      out.push({
-        id: pairId(named),
-        explains,
-        evidence: `${Math.round(explains * count)} of ${count} blocks: ${notes.filter((n) => n).join("; ")}`,
-      });
-  };
-  for (const p of layouts) for (const r of read) add([p.id, r.id], score(ref, p, r, false), [p.note, r.note]);
-  for (const q of quantFaults(m)) {
-    const bytes = packAll(m, x, q);
-    for (const r of read) add([q.id!, r.id], score(bytes, identity, r, false), [q.note, r.note]);
-    for (const p of layouts.slice(1)) add([q.id!, p.id], score(bytes, p, read[0]!, false), [q.note, p.note]);
   }
-  const cut = packAll(m, x, { note: "" }, undefined, true);
-  if (m.scaleBytes === 2)
-    for (const r of read)
-      add(["norm-f16-truncated", r.id], score(cut, identity, r, false), ["scale cut toward zero", r.note]);
-  // Written wrongly, read rightly.
-  for (const p of layouts.slice(1))
-    add([p.id], score(packAll(m, x, { note: "" }, p), identity, read[0]!, false), [`written: ${p.note}`]);
   return ranked(out);
+}
+
+/** Whether a block written so and read so gives these values. */
+function reads(
+  m: BlockModel,
+  block: Codes,
+  e: BlockEncoder,
+  layout: BlockPacking,
+  r: Reader,
+  y: Float32Array,
+  { bytes, codes }: { readonly bytes: Uint8Array; readonly codes: Uint8Array },
+): boolean {
+  bytes.fill(0);
+  writeBlock(m, block, e.packing, e.truncate, bytes, 0);
+  readCodes(bytes, 0, layout.layout, m.bits, layout.flip, codes);
+  const scale = (where: number): number => {
+    const b = bytes.slice(where, where + m.scaleBytes);
+    if (layout.swapNorm) b.reverse();
+    return m.scaleBytes === 4 ? getF32(b, 0) : fromF16(b[0]! | (b[1]! << 8));
+  };
+  const d = scale(m.scaleAt);
+  const min = m.minAt >= 0 ? scale(m.minAt) : 0;
+  for (let i = 0; i < m.size; i++) {
+    const raw = r.value(codes[i]! & layout.mask, d, min);
+    const v = m.name.startsWith("vllm") ? fromF16(toF16(raw)) : raw;
+    const equal =
+      Math.abs(v - y[i]!) <= 2e-6 * (Math.abs(v) + Math.abs(min)) + 1e-30 ||
+      v === y[i] ||
+      (Number.isNaN(v) && Number.isNaN(y[i]!));
+    if (!equal) return false;
+  }
+  return true;
 }

@@ -9,7 +9,7 @@ import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
 import { relatedValues } from "./relatives.js";
-import { emptyTail, throughRemains } from "./remains.js";
+import { beyondTail, emptyTail, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
@@ -91,9 +91,14 @@ function judge(
       faults =
         special.length > 0
           ? special
-          : ranked(diagnosed(options, made, decoded, width, c.first?.vector ?? 0, inner)).filter(
-              (f) => f.explains > 0.25,
-            );
+          : ranked(
+              beyondTail(
+                diagnosed(options, made, decoded, width, c.first?.vector ?? 0, inner),
+                made.due,
+                decoded,
+                wire?.group ?? blockModel(format, side, dim)?.size ?? width,
+              ),
+            ).filter((f) => f.explains > 0.25);
     }
     if (!c.faulty) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.8);
   }
@@ -144,7 +149,7 @@ function diagnosed(
   if (rotated) found.push(...basis(codec, bytes, x, dim, y, width));
   const model = wire ? undefined : blockModel(format, side, dim);
   if (wire) found.push(...diagnoseDecoded(wire, rotated, x, y));
-  else if (model) found.push(...diagnoseDecodedBlocks(model, x, bytes, y));
+  else if (model) found.push(...diagnoseDecodedBlocks(model, x, y));
   return found;
 }
 

@@ -1,38 +1,33 @@
 /** Diagnosis of packed blocks: every way to quantise with every way to pack, and what of the blocks they reproduce. */
-import { packings, writeBlock } from "./block-packings.js";
-import { type BlockModel, type Codes, type Quant, quantFaults, quantizeBlock } from "./blocks.js";
+import { blockEncoders, blockSample, reproduced } from "./block-encoders.js";
+import { writeBlock } from "./block-packings.js";
+import { type BlockModel, type Codes, type Quant, quantizeBlock } from "./blocks.js";
 import { type Fault, pairId, ranked } from "./verdict.js";
 
-export function diagnoseBlocks(m: BlockModel, x: Float32Array, _dim: number, packed: Uint8Array): Fault[] {
-  const count = x.length / m.size;
-  const quants: Quant[] = [{ note: "" }, ...quantFaults(m)];
-  const layouts = packings(m);
-  const step = Math.max(1, Math.floor(count / 400));
-  const out: Fault[] = [];
+export function diagnoseBlocks(m: BlockModel, x: Float32Array, packed: Uint8Array): Fault[] {
+  const sample = blockSample(m, x);
+  const { blocks } = sample;
+  const made = new Map<Quant, (Codes | undefined)[]>();
   const scratch = new Uint8Array(m.bytes);
-  for (const q of quants) {
-    const made: { at: number; codes: Codes }[] = [];
-    for (let k = 0; k < count; k += step) made.push({ at: k, codes: quantizeBlock(m, x, k * m.size, q) });
-    for (const p of layouts)
-      for (const truncate of m.scaleBytes === 2 ? [false, true] : [false]) {
-        const ids = [q.id, p.id, truncate ? "norm-f16-truncated" : ""].filter((id): id is string => !!id);
-        if (ids.length === 0 || ids.length > 2) continue;
-        let same = 0;
-        for (const [i, { at, codes }] of made.entries()) {
-          scratch.fill(0);
-          writeBlock(m, codes, p, truncate, scratch, 0);
-          let equal = true;
-          for (let b = 0; b < m.bytes && equal; b++) equal = scratch[b] === packed[at * m.bytes + b];
-          if (equal) same++;
-          else if (i > 12 && same === 0) break;
-        }
-        if (same > 0)
-          out.push({
-            id: pairId(ids),
-            explains: same / made.length,
-            evidence: `${same} of ${made.length} blocks: ${[q.note, p.note, truncate ? "halves cut toward zero" : ""].filter((n) => n).join("; ")}`,
-          });
-      }
+  const out: Fault[] = [];
+  for (const e of blockEncoders(m)) {
+    let codes = made.get(e.quant);
+    if (!codes) made.set(e.quant, (codes = new Array<Codes | undefined>(blocks.length)));
+    const reproduces = (i: number): boolean => {
+      const block = (codes[i] ??= quantizeBlock(m, x, blocks[i]! * m.size, e.quant));
+      scratch.fill(0);
+      writeBlock(m, block, e.packing, e.truncate, scratch, 0);
+      const at = blocks[i]! * m.bytes;
+      for (let b = 0; b < m.bytes; b++) if (scratch[b] !== packed[at + b]) return false;
+      return true;
+    };
+    const same = e.ids.length > 0 ? reproduced(sample, reproduces) : 0;
+    if (same === 0) continue;
+    out.push({
+      id: pairId(e.ids),
+      explains: same / blocks.length,
+      evidence: `${same} of ${blocks.length} blocks: ${e.note}`,
+    });
   }
   return ranked(out);
 }

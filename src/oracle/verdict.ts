@@ -46,10 +46,14 @@ export interface Verdict {
 
 export const pairId = (ids: readonly string[]): string => [...new Set(ids)].sort().join("+") || "unknown";
 
-/** Best first: what explains most, then fewest faults; equal ones keep their order. One entry per id. */
+/**
+ * Best first: what explains most, then fewest faults; equal ones keep their order. One entry per id. A second fault has
+ * to explain three hundredths more than the first alone, or all that the first left over.
+ */
 export function ranked(faults: readonly Fault[]): Fault[] {
   const parts = (f: Fault): number => f.id.split("+").length;
-  const step = (f: Fault): number => Math.round(f.explains * 100 - 3 * (parts(f) - 1));
+  const dear = (f: Fault): number => (parts(f) - 1) * (f.explains > 0.998 ? 1 : 3);
+  const step = (f: Fault): number => Math.round(f.explains * 100 - dear(f));
   const sorted = [...faults].sort(
     (a, b) => step(b) - step(a) || parts(a) - parts(b) || b.explains - a.explains,
   );

@@ -11,7 +11,7 @@ import { diagnoseBlocks } from "./diagnose-blocks.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
 import { relatedBytes } from "./relatives.js";
-import { remainsOf, throughRemains } from "./remains.js";
+import { beyondTail, remainsOf, throughRemains } from "./remains.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, type FirstDifference, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
@@ -91,6 +91,11 @@ function firstByte(due: Uint8Array, packed: Uint8Array, stride: number): FirstDi
 const reference = ({ format, dim, input, side = "key", seed = 0 }: VerifyOptions): Uint8Array =>
   referenceBytes(format, dim, input, { side, seed });
 
+/** Bytes of what has a scale of its own. */
+function blockBytes({ format, dim, side = "key", seed = 0 }: VerifyOptions): number | undefined {
+  return wireOf(format, dim, seed, side)?.groupBytes ?? blockModel(format, side, dim)?.bytes;
+}
+
 /** packed: of the right length. */
 function compared(options: VerifyOptions, packed: Uint8Array, stride: number): Comparison {
   const { format, dim, input, side = "key", seed = 0 } = options;
@@ -114,7 +119,14 @@ function namedFaults(
     faults =
       special.length > 0
         ? special
-        : ranked(diagnosed(options, packed, stride, c.first?.vector, inner)).filter((f) => f.explains > 0.25);
+        : ranked(
+            beyondTail(
+              diagnosed(options, packed, stride, c.first?.vector, inner),
+              reference(options),
+              packed,
+              blockBytes(options) ?? stride,
+            ),
+          ).filter((f) => f.explains > 0.25);
   } else if (tie) faults = [tieFault(c)];
   if (!c.faulty && !tie) faults = faults.filter((f) => f.id === "norm-f16-truncated" && f.explains > 0.8);
   const faulty = c.faulty || faults.length > 0;
@@ -157,6 +169,6 @@ function diagnosed(
   const wire = wireOf(format, dim, seed, side);
   const blocks = wire ? undefined : blockModel(format, side, dim);
   if (wire) found.push(...diagnosePacked(wire, x, bytes));
-  else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, dim, bytes));
+  else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, bytes));
   return found;
 }

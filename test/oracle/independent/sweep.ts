@@ -43,7 +43,7 @@ function accepted(changes: readonly { id: string; accept?: readonly string[] }[]
   return all[0]!.flatMap((a) => all[1]!.map((b) => joined([a, b])));
 }
 
-function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number): Generator<Job> {
+function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number, first: number): Generator<Job> {
   const packs = Object.entries(packers(s))
     .filter(([name]) => name !== "true")
     .map(([name, p]) => [name, p.id] as const);
@@ -67,7 +67,7 @@ function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number): Ge
     });
   let turn = 0;
   for (const changes of sets) {
-    if (turn++ % every !== 0) continue;
+    if (turn++ % every !== first) continue;
     const needs = changes.map((c) => c.needs);
     const note = changes.map((c) => `${c.id} (${c.note})`).join(" & ");
     const due = accepted(changes);
@@ -107,6 +107,7 @@ function* stockJobs(
   x: Float32Array,
   pairs: boolean,
   every: number,
+  first: number,
 ): Generator<Job> {
   const s = stockOf(format, dim);
   const all = stockChanges(s);
@@ -123,7 +124,7 @@ function* stockJobs(
     });
   let turn = 0;
   for (const changes of sets) {
-    if (turn++ % every !== 0) continue;
+    if (turn++ % every !== first) continue;
     const note = changes.map((c) => `${c.id} (${c.note})`).join(" & ");
     const due = accepted(changes);
     const differs = (made: (c: StockChange[]) => ArrayLike<number>): boolean => {
@@ -159,6 +160,8 @@ export interface SweepOptions {
   readonly pairs?: boolean;
   /** Only every so many-th. */
   readonly every?: number;
+  /** Which one of each `every` (default: the first). */
+  readonly first?: number;
   readonly only?: string;
 }
 
@@ -169,8 +172,8 @@ export function sweep(o: SweepOptions): Outcome[] {
   const side = o.side ?? "key";
   const stock = STOCK.test(format) || side === "value";
   const jobs = stock
-    ? stockJobs(format, dim, x, o.pairs ?? false, o.every ?? 1)
-    : turboJobs(specOf(format, dim), x, o.pairs ?? false, o.every ?? 1);
+    ? stockJobs(format, dim, x, o.pairs ?? false, o.every ?? 1, o.first ?? 0)
+    : turboJobs(specOf(format, dim), x, o.pairs ?? false, o.every ?? 1, o.first ?? 0);
   const out: Outcome[] = [];
   for (const job of jobs) {
     if (o.only && !job.note.includes(o.only)) continue;

@@ -2,6 +2,7 @@
  * Rotate-and-table formats, plainly: padded groups, norm, rotation, nearest cell, stored scale, bytes. What a fork may
  * do differently is a field of `Change`; a mutant sets one, a pair two.
  */
+import { vllmCodebook } from "../../../src/formats/vllm-centroids.js";
 import { f32, halfBits, halfDown, halfValue, normOf, S1, S2, signedHadamard, toHalf } from "./numbers.js";
 import { packers, type Record_ } from "./packers.js";
 
@@ -76,10 +77,6 @@ const LLAMA: Record<number, { table: number[]; bounds: number[] }> = {
     bounds: symB([0.013963, 0.028293, 0.04343, 0.060009, 0.079142, 0.103361, 0.14556]),
   },
 };
-const VLLM: Record<number, number[]> = {
-  3: sym([0.0216537, 0.0667903, 0.1187215, 0.1900658]),
-  4: sym([0.0113515, 0.0343069, 0.0580605, 0.0833014, 0.1110385, 0.1430019, 0.1828266, 0.2413817]),
-};
 const ONNX = {
   table: sym([0.0113, 0.0342, 0.0578, 0.0829, 0.1104, 0.1419, 0.1809, 0.2377]),
   bounds: symB([0.0227, 0.046, 0.0704, 0.0966, 0.1261, 0.1614, 0.2093]),
@@ -96,7 +93,8 @@ export function specOf(format: string, dim: number): Spec {
   if (format === "onnxruntime/q4")
     return { ...base, bits: 4, group: dim, signs: false, stored: "raw", wide: true, tieDown: true, ...ONNX };
   const bits = format === "vllm/4bit_nc" ? 4 : 3;
-  const table = VLLM[bits]!.map((v) => f32(v));
+  // The table depends on the head: the codec's own, whose values the recorded ones check.
+  const table = [...vllmCodebook(dim, bits).centroids];
   const bounds = table.slice(1).map((v, i) => f32((v + table[i]!) / 2));
   return { ...base, bits, group: dim, signs: false, stored: "raw", table, bounds, renormalise: true };
 }
