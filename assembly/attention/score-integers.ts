@@ -21,13 +21,13 @@ import {
 import { LEAST } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
-/** The sum of magnitudes that 64 integers of one factor, or dim of a query, may have: 8191 times it fits 31 bits. */
+/** The sum of magnitudes that 128 integers of one factor, or dim of a query, may have: 8191 times it fits 31 bits. */
 export const MOST_SUM: f32 = 262000;
 
-/** What a vector of magnitudes up to `most` that sum to `sum` is multiplied with to become integers. */
+/** What a vector of magnitudes up to `most` that sum to `sum`, as integers to no more than mostSum, is multiplied with. */
 @inline
-export function integerScale(most: f32, sum: f32): f32 {
-  return min<f32>(32767 / most, MOST_SUM / sum);
+export function integerScale(most: f32, sum: f32, mostSum: f32): f32 {
+  return min<f32>(32767 / most, mostSum / sum);
 }
 
 @inline
@@ -49,7 +49,7 @@ function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): u
   const max = max4(most);
   const total = join(sum);
   const usual = total > LEAST && total < Infinity;
-  const scale = usual ? integerScale(max, total) : 0;
+  const scale = usual ? integerScale(max, total, MOST_SUM) : 0;
   store<f32>(out, usual ? largest(levels, bits) / LARGEST / scale : total <= LEAST ? 0 : NaN);
   out += 16;
   const codes = groupCodes(bits);

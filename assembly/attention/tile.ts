@@ -180,27 +180,67 @@ export function untileKeys(plan: usize, tile: usize, first: usize, count: usize,
   }
 }
 
-/** A multiple of 4 bytes; a call of memory.copy costs more than moving so few. */
+/** Bytes of two rows, a multiple of 4 of each, in turn. */
 @inline
-function copy(to: usize, from: usize, bytes: usize): void {
+function zip(a: usize, b: usize, bytes: usize, out: usize): void {
   let at: usize = 0;
-  for (; at + 16 <= bytes; at += 16) v128.store(to + at, v128.load(from + at));
-  for (; at < bytes; at += 4) store<u32>(to + at, load<u32>(from + at));
+  for (; at + 16 <= bytes; at += 16, out += 32) {
+    const x = v128.load(a + at);
+    const y = v128.load(b + at);
+    v128.store(out, v128.shuffle<u8>(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    v128.store(out + 16, v128.shuffle<u8>(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+  }
+  for (; at < bytes; at += 4, out += 8) {
+    const x = v128.load32_zero(a + at);
+    const y = v128.load32_zero(b + at);
+    v128.store64_lane(out, v128.shuffle<u8>(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), 0);
+  }
+}
+
+/** Every other byte, a multiple of 4 of them. */
+@inline
+function unzip(from: usize, bytes: usize, out: usize): void {
+  let at: usize = 0;
+  for (; at + 16 <= bytes; at += 16, from += 32) {
+    const x = v128.load(from);
+    const y = v128.load(from + 16);
+    v128.store(out + at, v128.shuffle<u8>(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+  }
+  for (; at < bytes; at++, from += 2) store<u8>(out + at, load<u8>(from));
+}
+
+/** Where the codes, or signs, of a token's pair begin, and its own first byte. */
+@inline
+function pairAt(from: usize, t: usize, bytes: usize): usize {
+  return from + (t >> 1) * bytes * 2 + (t & 1);
 }
 
 /** rows: (count, step) packed → tokens first … of a tile of values. */
 export function tileValues(plan: usize, rows: usize, step: usize, first: usize, count: usize, tile: usize): void {
   const bytes = codeBytes(plan);
-  const plane = bytes / 3;
-  for (let t = first; t < first + count; t++, rows += step) {
-    halvesToTile(plan, rows, tile, t);
+  const signs = signBytes(plan);
+  const three = bitsOf(plan) == 3;
+  const end = first + count;
+  for (let t = first; t < end; ) {
+    const two = (t & 1) == 0 && t + 1 < end;
     const row = rows + codesAt(plan);
-    const to = tile + codesOffset(plan) + t * bytes;
-    if (bitsOf(plan) == 3)
-      for (let g: usize = 0; g < plane; g++) store3(to + g, regroup(load3(row + g * 3)), plane);
-    else copy(to, row, bytes);
-    const signs = signBytes(plan);
-    if (signs > 0) copy(tile + signsOffset(plan) + t * signs, rows + signsAt(plan), signs);
+    const to = pairAt(tile + codesOffset(plan), t, bytes);
+    const signsTo = pairAt(tile + signsOffset(plan), t, signs);
+    if (two) {
+      if (!three) zip(row, row + step, bytes, to);
+      if (signs > 0) zip(rows + signsAt(plan), rows + step + signsAt(plan), signs, signsTo);
+    } else {
+      if (!three) for (let at: usize = 0; at < bytes; at++) store<u8>(to + at * 2, load<u8>(row + at));
+      for (let at: usize = 0; at < signs; at++) store<u8>(signsTo + at * 2, load<u8>(rows + signsAt(plan) + at));
+    }
+    for (const next = t + (two ? 2 : 1); t < next; t++, rows += step) {
+      halvesToTile(plan, rows, tile, t);
+      if (!three) continue;
+      const from = rows + codesAt(plan);
+      const to = pairAt(tile + codesOffset(plan), t, bytes);
+      const plane = bytes / 3;
+      for (let g: usize = 0; g < plane; g++) store3(to + g * 2, regroup(load3(from + g * 3)), plane * 2);
+    }
   }
 }
 
@@ -211,11 +251,11 @@ export function untileValues(plan: usize, tile: usize, first: usize, count: usiz
   for (let t = first; t < first + count; t++, rows += step) {
     halvesToRow(plan, tile, t, rows);
     const row = rows + codesAt(plan);
-    const from = tile + codesOffset(plan) + t * bytes;
+    const from = pairAt(tile + codesOffset(plan), t, bytes);
     if (bitsOf(plan) == 3)
-      for (let g: usize = 0; g < plane; g++) store3(row + g * 3, ungroup(gather3(from + g, plane)), 1);
-    else copy(row, from, bytes);
+      for (let g: usize = 0; g < plane; g++) store3(row + g * 3, ungroup(gather3(from + g * 2, plane * 2)), 1);
+    else unzip(from, bytes, row);
     const signs = signBytes(plan);
-    if (signs > 0) copy(rows + signsAt(plan), tile + signsOffset(plan) + t * signs, signs);
+    if (signs > 0) unzip(pairAt(tile + signsOffset(plan), t, signs), signs, rows + signsAt(plan));
   }
 }

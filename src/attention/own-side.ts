@@ -104,7 +104,9 @@ export class OwnSide implements SideCodec {
       : this.#tiles.keys(precision, group);
   }
   values(precision: Precision, group: number): ValueReader {
-    return precision === "exact" || !this.#tiles ? this.#rows.values(group) : this.#tiles.values;
+    return precision === "exact" || !this.#tiles
+      ? this.#rows.values(group)
+      : this.#tiles.values(precision, group);
   }
   release(): void {
     this.store.release();

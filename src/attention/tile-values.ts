@@ -1,26 +1,32 @@
-/** Values read by integers: levels and weights of 64 tokens as sixteen bits each, their sums exact, then f32. */
-import { sumFloats } from "../kernels/integers.js";
+/** Values read by integers: levels of one byte or two, weights of 128 tokens as sixteen bits, their sums exact, then f32. */
+import { type LevelBytes, sumFloats } from "../kernels/integers.js";
 import { TILE_TOKENS } from "../kernels/tile.js";
-import { type ReaderNeeds, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
+import { sumWorkBytes } from "../kernels/tile-kernels.js";
+import { type Precision, type ReaderNeeds, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
 import { listOwnTiles, listTiles, TILES, type TileFormat } from "./tile-format.js";
 
-/** Tiles that share one scale of weights. */
-const BLOCK_TILES = 4;
+/** Query heads per head of values from which on they share one decoding, so that two bytes cost little. */
+const SHARED_FROM = 4;
+
+export const valueLevels = (precision: Exclude<Precision, "exact">, group: number): LevelBytes =>
+  precision === "fast" && group < SHARED_FROM ? 1 : 2;
 
 export class TileValues implements ValueReader {
   readonly needs: ReaderNeeds;
   readonly #format: TileFormat;
+  readonly #levelBytes: LevelBytes;
   #count = 0;
   #space!: Space;
 
-  constructor(format: TileFormat) {
+  constructor(format: TileFormat, levelBytes: LevelBytes) {
     const { dim, bits, sketchRows, stride } = format;
     this.#format = format;
+    this.#levelBytes = levelBytes;
     this.needs = {
       preparedFloats: 0,
       sumFloats: sumFloats(bits, dim) + (sketchRows > 0 ? sumFloats(1, sketchRows) : 0),
       tileBytes: TILES * TILE_TOKENS * stride,
-      workBytes: Math.max(4352 + 144 * ROWS, 4 * (dim + sketchRows)),
+      workBytes: Math.max(sumWorkBytes(ROWS), 4 * (dim + sketchRows)),
     };
   }
 
@@ -58,14 +64,15 @@ export class TileValues implements ValueReader {
     }
     const stride = 4 * this.needs.sumFloats;
     const { valueList, work } = this.#space;
-    for (let t = 0; t < this.#count; t += BLOCK_TILES)
+    if (this.#count > 0)
       kernels.accumulateIntegers(
         plan,
-        weights + 4 * (TILE * first + TILE_TOKENS * t),
+        this.#levelBytes,
+        weights + 4 * TILE * first,
         4 * TILE,
         rows - first,
-        valueList + 4 * t,
-        Math.min(BLOCK_TILES, this.#count - t),
+        valueList,
+        this.#count,
         sums + first * stride,
         stride,
         work,

@@ -25,6 +25,8 @@
  *  76      scratch      → 4·dim f32 of working space
  *  80      window       u32, bits of a trellis window (core/trellis.ts); 0: codes are the indices of levels
  *  84      search       → 128 + max(dim, 64)·2^(window − bits) bytes of working space, or 0
+ *  88      byteLevels   → (passes, 16) i8, levels as integers (byte-levels.ts); 0 without tiles
+ *  92      byteUnit     f32, what 256 times those are multiples of
  *
  * With a window the tables of centroids and levels have 2^window values, boundaries none, and codes are MSB first.
  *
@@ -35,6 +37,7 @@ import type { Sketch } from "../core/qjl.js";
 import type { Quantizer } from "../core/quantizer.js";
 import { SCALE_RULES } from "../core/scale.js";
 import type { Arena } from "./arena.js";
+import { byteLevels, lookupTables } from "./byte-levels.js";
 
 const PLAN_BYTES = 96;
 
@@ -83,7 +86,11 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch, window =
   ];
   const searchBytes = window > 0 ? 128 + (Math.max(dim, 64) << (window - codebook.bits)) : 0;
   const room = (t: Float32Array): number => Math.ceil(t.byteLength / 16) * 16;
-  const pointer = arena.allocate(PLAN_BYTES + tables.reduce((sum, t) => sum + room(t), searchBytes));
+  const bytes = window === 0 && codebook.bits <= 4 ? byteLevels(q.levels) : undefined;
+  const lookup = bytes ? lookupTables(codebook.bits, bytes.values) : new Int8Array(0);
+  const pointer = arena.allocate(
+    PLAN_BYTES + tables.reduce((sum, t) => sum + room(t), searchBytes + lookup.length),
+  );
   const word = pointer >>> 2;
   const rule = SCALE_RULES.indexOf(q.rule);
   const { stride, codesAt, signsAt } = layout;
@@ -97,5 +104,8 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch, window =
     at += room(table);
   });
   arena.u32[word + 21] = window > 0 ? at : 0;
+  arena.u32[word + 22] = bytes ? at : 0;
+  arena.f32[word + 23] = bytes?.unit ?? 0;
+  arena.u8.set(new Uint8Array(lookup.buffer), at);
   return { pointer, release: () => arena.release(pointer) };
 }

@@ -5,9 +5,10 @@ import type { Arena } from "./arena.js";
 import {
   integerLevels,
   integerQuery,
-  integerUnit,
   integerWeights,
   keyOrder,
+  type LevelBytes,
+  levelsForSums,
   sumFloats,
   sumOrder,
 } from "./integers.js";
@@ -107,6 +108,7 @@ export class ReferenceTileKernels implements TileKernels {
 
   accumulateIntegers(
     plan: number,
+    levelBytes: LevelBytes,
     weights: number,
     weightStride: number,
     rows: number,
@@ -120,13 +122,13 @@ export class ReferenceTileKernels implements TileKernels {
     let skip = 0;
     for (const [p, part] of view.parts.entries()) {
       const { bits, levels } = part;
-      const integers = integerLevels(levels);
+      const { unit, values: integers } = levelsForSums(levels, levelBytes);
       const order = sumOrder(bits, part.n);
       const tokens = this.#tokens(view, "value", tiles, n, p);
       for (let r = 0; r < rows; r++) {
         const w = this.arena.floats(weights + r * weightStride, TILE_TOKENS * n);
         const products = Float32Array.from(w, (x, t) => (x === 0 ? 0 : x * tokens[t]!.half));
-        const block = integerWeights(products, integerUnit(levels));
+        const block = integerWeights(products, unit, levelBytes);
         if (block === "skip") continue;
         const sums = this.arena.floats(acc + r * accStride + skip, order.length);
         order.forEach((i, place) => {

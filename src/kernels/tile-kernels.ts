@@ -1,3 +1,8 @@
+import type { LevelBytes } from "./integers.js";
+
+/** Working space of accumulateIntegers: decoded pairs, a row's weights as integers, and as f32. */
+export const sumWorkBytes = (rows: number): number => 8192 + 272 * rows + 512;
+
 /**
  * Kernels of attention over tiles of sixteen tokens (tile.ts), for plans of 1 to 4 bits and dimensions up to 256. The
  * conventions are those of kernels.ts; `tiles` points to a list of u32 pointers, n of them, wherever the tiles lie.
@@ -42,11 +47,13 @@ export interface TileKernels {
     work: number,
   ): void;
   /**
-   * acc += Σ weight · value of n ≤ 4 tiles, for each row of weights; sums as they are looked up (integers.ts). weights:
-   * (rows, 16·n) f32, `weightStride` bytes apart; acc: `accStride` bytes apart; work: 4352 + 144·rows bytes.
+   * acc += Σ weight · value of n ≤ 8 tiles, for each row of weights; sums as they are looked up, with integer levels of one
+   * byte or two (integers.ts). weights: (rows, 16·n) f32, `weightStride` bytes apart; acc: `accStride` bytes apart;
+   * work: sumWorkBytes(rows).
    */
   accumulateIntegers(
     plan: number,
+    levelBytes: LevelBytes,
     weights: number,
     weightStride: number,
     rows: number,

@@ -2,13 +2,14 @@
  * Tiles: the vectors of sixteen tokens, laid out for attention, in as many bytes as they have one after the other.
  *
  *   keys     scales × 16 | [residual norms × 16] | byte 0 of all codes, byte 1 of all, …   | [sign bytes the same]
- *   values   scales × 16 | [residual norms × 16] | codes of vector 0, of vector 1, …       | [signs of 0, of 1, …]
+ *   values   scales × 16 | [residual norms × 16] | bytes of vectors 0 and 1 in turn, of 2 …| [signs of 0 and 1, …]
  *
  * so every field begins at 16 times its place in a vector (plan.ts), and a tile of `stride`-byte vectors has 16 · stride
- * bytes. A row of sixteen bytes of keys is one byte of each token: sixteen tokens are looked up at once.
+ * bytes. A row of sixteen bytes of keys is one byte of each token: sixteen tokens are looked up at once. Values have byte 0
+ * of the first of two tokens, of the second, byte 1 of the first, …: what is looked up are pairs, to be weighted and added.
  *
  * Codes of 1, 2 and 4 bits keep their bytes. Those of 3 bits are regrouped, eight codes to three bytes: of byte k the low
- * nibble is code 2k, the high one code 2k + 1, and on top of each (bits 3 and 7) is bit k of code 6 and of code 7. Values
+ * nibble is code 2k, the high one code 2k + 1, and on top of each (bits 3 and 7) is bit k of code 6 and of code 7. Two values
  * then have the first bytes of all groups, the second ones, the third ones.
  */
 import { packedBytes } from "../core/bits.js";
@@ -79,7 +80,7 @@ function eachByte(
       const at =
         side === "key"
           ? TILE_TOKENS * i + t
-          : t * bytes + (i % planes) * (bytes / planes) + Math.floor(i / planes);
+          : (t & 1) + 2 * ((t >> 1) * bytes + (i % planes) * (bytes / planes) + Math.floor(i / planes));
       visit(from + i, TILE_TOKENS * from + at);
     }
   };

@@ -12,7 +12,7 @@ import type { Kernels } from "./kernels.js";
 
 /** assembly/index.ts and assembly/attention/index.ts have the same numbers. */
 const ABI_VERSION = 5;
-const ATTENTION_ABI_VERSION = 3;
+const ATTENTION_ABI_VERSION = 4;
 const PAGE = 65536;
 const MOST_PAGES = 65536;
 

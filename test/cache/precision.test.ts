@@ -170,8 +170,8 @@ describe("faults exceed the bounds", () => {
       "values of the last tile of a block are missing",
       "precise",
       {
-        accumulateIntegers: (plan, w, ws, rows, list, n, acc, as, work) =>
-          right.accumulateIntegers(plan, w, ws, rows, list, n - 1, acc, as, work),
+        accumulateIntegers: (plan, levelBytes, w, ws, rows, list, n, acc, as, work) =>
+          right.accumulateIntegers(plan, levelBytes, w, ws, rows, list, n - 1, acc, as, work),
       },
     ],
     [

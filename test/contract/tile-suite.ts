@@ -1,9 +1,10 @@
 /** The contract of the kernels over tiles: WASM and reference leave the same bits, for any bytes and any query. */
 import { describe, expect, test } from "vitest";
-import { sumFloats } from "../../src/kernels/integers.js";
+import { type LevelBytes, sumFloats } from "../../src/kernels/integers.js";
 import type { Kernels } from "../../src/kernels/kernels.js";
 import { vectorLayout } from "../../src/kernels/plan.js";
 import { tableBytes } from "../../src/kernels/tables.js";
+import { sumWorkBytes } from "../../src/kernels/tile-kernels.js";
 import { compareBytes, compareFloats, type Difference, run } from "./compare.js";
 import { packedRows, plainVectors, randomBytes, trickyVectors } from "./inputs.js";
 import { bothWith, type Setup, setupOf } from "./suite.js";
@@ -149,7 +150,13 @@ function checkIntegers(setup: Setup, rows: number, seed: number): Difference {
   return bothWith(setup, scores, compareFloats);
 }
 
-function checkAccumulate(setup: Setup, rows: number, tiles: number, seed: number): Difference {
+function checkAccumulate(
+  setup: Setup,
+  levelBytes: LevelBytes,
+  rows: number,
+  tiles: number,
+  seed: number,
+): Difference {
   const shape = shapeOf(setup);
   const floats = sumFloats(shape.bits, shape.dim) + (shape.rows > 0 ? sumFloats(1, shape.rows) : 0);
   const bytes = packedRows(16 * tiles, layoutOf(setup), seed, seed % 5 === 0);
@@ -160,9 +167,9 @@ function checkAccumulate(setup: Setup, rows: number, tiles: number, seed: number
     withTiles(k, plan, "Values", bytes, shape.stride, (list, n) =>
       run(k, [weights], 4 * width * rows, ([w], out) => {
         const acc = k.arena.allocate(4 * floats * rows);
-        const work = k.arena.allocate(4352 + 144 * rows);
+        const work = k.arena.allocate(sumWorkBytes(rows));
         for (let r = 0; r < rows; r++) k.arena.f32.set(initial, (acc >>> 2) + r * floats);
-        k.accumulateIntegers(plan, w!, 64 * n, rows, list, n, acc, 4 * floats, work);
+        k.accumulateIntegers(plan, levelBytes, w!, 64 * n, rows, list, n, acc, 4 * floats, work);
         for (let r = 0; r < rows; r++) k.gatherSums(plan, acc + 4 * r * floats, out + 4 * r * width);
         k.arena.release(acc);
         k.arena.release(work);
@@ -195,9 +202,10 @@ export function tileContract(dim: number, rounds: number): void {
             expect(checkTables(setup, 1, seed), `tables of bytes ${seed}`).toEqual(none);
             expect(checkTables(setup, 2, seed), `tables of words ${seed}`).toEqual(none);
             expect(checkIntegers(setup, 1 + (seed % 5), seed), `integers ${seed}`).toEqual(none);
-            expect(checkAccumulate(setup, 1 + (seed % 3), 1 + (seed % 4), seed), `sums ${seed}`).toEqual(
-              none,
-            );
+            for (const levelBytes of [1, 2] as const) {
+              const sums = checkAccumulate(setup, levelBytes, 1 + (seed % 3), 1 + (seed % 8), seed);
+              expect(sums, `sums by ${levelBytes} ${seed}`).toEqual(none);
+            }
           }
         });
       }
