@@ -1,14 +1,14 @@
 /** Softmax weights, as src/core/exp.ts defines e^x: the same operations in the same order, four at a time. */
 
-/** x <- x * scale, returns the largest (NaN if there is one, -Infinity if n is 0). */
+/** x <- x * scale, returns the largest number (NaN is none; -Infinity if there is none). */
 export function scaleMax(x: usize, n: usize, scale: f32): f32 {
   const end = x + n * 4;
   const s = f32x4.splat(scale);
-  let most = f32x4.splat(-Infinity);
-  // Four maxima at a time: none waits for another.
-  let b = most;
-  let c = most;
-  let d = most;
+  // pmax(a, b) is a < b ? b : a, so that NaN never is a maximum. Four at a time: none waits for another.
+  let a = f32x4.splat(-Infinity);
+  let b = a;
+  let c = a;
+  let d = a;
   for (; x + 64 <= end; x += 64) {
     const v0 = f32x4.mul(v128.load(x), s);
     const v1 = f32x4.mul(v128.load(x + 16), s);
@@ -18,27 +18,26 @@ export function scaleMax(x: usize, n: usize, scale: f32): f32 {
     v128.store(x + 16, v1);
     v128.store(x + 32, v2);
     v128.store(x + 48, v3);
-    most = f32x4.max(most, v0);
-    b = f32x4.max(b, v1);
-    c = f32x4.max(c, v2);
-    d = f32x4.max(d, v3);
+    a = f32x4.pmax(a, v0);
+    b = f32x4.pmax(b, v1);
+    c = f32x4.pmax(c, v2);
+    d = f32x4.pmax(d, v3);
   }
-  most = f32x4.max(f32x4.max(most, b), f32x4.max(c, d));
+  a = f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
   for (; x + 16 <= end; x += 16) {
     const v = f32x4.mul(v128.load(x), s);
     v128.store(x, v);
-    most = f32x4.max(most, v);
+    a = f32x4.pmax(a, v);
   }
-  let max = Mathf.max(
-    Mathf.max(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
-    Mathf.max(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
-  );
   for (; x < end; x += 4) {
     const v = load<f32>(x) * scale;
     store<f32>(x, v);
-    max = Mathf.max(max, v);
+    a = f32x4.pmax(a, f32x4.splat(v));
   }
-  return max;
+  //  a   0 1 2 3, then 02 13 02 13, then all
+  a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 2, 3, 2, 3));
+  a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 1, 0, 1, 0));
+  return f32x4.extract_lane(a, 0) + 0; // which zero it is depends on lanes: +0
 }
 
 /** e^x for x <= 0: x = n ln 2 + r; Cephes' polynomial of e^r; 2^n by its bits; 0 below -87. */
@@ -88,7 +87,7 @@ export function weighTile(x: usize, n: usize, state: usize): void {
   const before = load<f32>(state);
   let max = before;
   let factor: f32 = 1;
-  if (most > before || isNaN(most)) {
+  if (most > before) {
     max = most;
     store<f32>(state, max);
     if (before != -Infinity) factor = f32x4.extract_lane(expNegative(f32x4.splat(before - most)), 0);

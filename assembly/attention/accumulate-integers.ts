@@ -24,7 +24,7 @@ import {
   topBits,
 } from "./nibbles";
 import { integerScale, MOST_SUM, signLevels } from "./score-integers";
-import { LEAST } from "./tables";
+import { LEAST, ROUNDER } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
 /** The sum of magnitudes that 128 integers of one factor may have: 127 · 256 times it fits 31 bits. */
@@ -58,7 +58,7 @@ function prepareWeights(
       const w = v128.and(f32x4.mul(p, s), f32x4.ne(p, none));
       v128.store(products + i * 64 + t * 4, w);
       const a = v128.and(w, sign);
-      most = f32x4.max(most, a);
+      most = f32x4.pmax(most, a);
       sum = f32x4.add(sum, a);
     }
   }
@@ -69,13 +69,11 @@ function prepareWeights(
   const scale = integerScale(max4(most), total, mostSum);
   store<f32>(out, unit / scale, FACTOR);
   const s = f32x4.splat(scale);
+  const rounder = i32x4.splat(ROUNDER);
   for (let at: usize = 0; at < n * 64; at += 32) {
-    const a = f32x4.nearest(f32x4.mul(v128.load(products + at), s));
-    const b = f32x4.nearest(f32x4.mul(v128.load(products + at + 16), s));
-    v128.store(
-      out + (at >> 1),
-      i16x8.narrow_i32x4_s(i32x4.trunc_sat_f32x4_s(a), i32x4.trunc_sat_f32x4_s(b)),
-    );
+    const a = i32x4.sub(f32x4.add(f32x4.mul(v128.load(products + at), s), rounder), rounder);
+    const b = i32x4.sub(f32x4.add(f32x4.mul(v128.load(products + at + 16), s), rounder), rounder);
+    v128.store(out + (at >> 1), i16x8.narrow_i32x4_s(a, b));
   }
 }
 

@@ -7,6 +7,7 @@
  *   scoreTables8, scoreTables16                      score-tables         ⟨query, key⟩ by lookup
  *   prepareIntegers, scoreIntegers                   score-integers       ⟨query, key⟩ for many queries
  *   accumulateIntegers, gatherSums                   accumulate-integers  Σ weight · value
+ *   attendTiles                                      attend-tiles         a row of attention, all of it
  *   dotF32, accumulateF32                            ../dense             both over f32 rows
  *   dotQ8, dotQ4                                     ../ggml-dot          ⟨query, key⟩ over ggml blocks
  *   scaleMax, softmaxWeights, weighTile              ../softmax           e^(score − maximum)
@@ -23,6 +24,7 @@ export { dotQ4, dotQ8 } from "../ggml-dot";
 export { scaleMax, softmaxWeights, weighTile } from "../softmax";
 export { addWaves } from "../waves";
 export { accumulateIntegers, gatherSums } from "./accumulate-integers";
+export { attendTiles } from "./attend-tiles";
 export { prepareIntegers, scoreIntegers } from "./score-integers";
 export { scoreTables16, scoreTables8 } from "./score-tables";
 export { prepareTables16, prepareTables8 } from "./tables";

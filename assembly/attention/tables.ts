@@ -64,7 +64,7 @@ function entries(x: usize, per: usize, expanded: usize): v128 {
 }
 
 /** 1.5 · 2²³: what is added to it is rounded to an integer, ties to even. */
-const ROUNDER: i32 = 0x4b400000;
+export const ROUNDER: i32 = 0x4b400000;
 
 /** Nearest integers, of magnitudes below 2²² where `usual`; else of any, and 0 for NaN. */
 @inline

@@ -19,6 +19,7 @@ import { type KeyReader, type Precision, ROWS, type Space, TILE, type ValueReade
 import { RunningSoftmax } from "./running-softmax.js";
 import type { SideCodec } from "./side-codec.js";
 import { RunList, type TokenRuns } from "./token-runs.js";
+import { WholeRows } from "./whole-rows.js";
 
 /** What attention sees and how exactly it computes. */
 export interface AttendOptions {
@@ -51,6 +52,7 @@ export class Attention {
   readonly #sums: number;
   readonly #regions: readonly number[];
   readonly #softmax: RunningSoftmax;
+  readonly #whole: WholeRows;
   readonly #halves: HalfRows | undefined;
   readonly #offset: KeyOffset | undefined;
   readonly #present = new RunList();
@@ -89,6 +91,7 @@ export class Attention {
     };
     this.#regions = regions;
     this.#softmax = new RunningSoftmax(kernels);
+    this.#whole = new WholeRows(kernels);
     const preparedFloats = Math.max(...sides.map((side) => side.preparedFloats));
     this.#halves = halves > 0 ? new HalfRows(kernels, dim, ROWS, halves, pad4(preparedFloats)) : undefined;
     this.#offset = center && new KeyOffset(kernels, dim, kvHeads, center, ROWS, TILE);
@@ -161,7 +164,11 @@ export class Attention {
     // The first query of the block has the smallest window: what it cannot see below that nobody can.
     const lowest = Math.max(0, this.#seen[0]! - window);
     const end = this.#seen[rows - 1]!;
-    for (let tile = 0; tile < end; tile += TILE) {
+    // What nobody has to look into goes through the kernels at once.
+    const plain = rows === 1 && lowest === 0 && sparse === 0 && !this.#halves && !this.#offset;
+    const state = this.#softmax.state(0);
+    const done = plain && this.#whole.attend(runs, head, end, keys, values, state, this.#sums);
+    for (let tile = done ? end : 0; tile < end; tile += TILE) {
       if (tile >= sinks && tile + TILE <= lowest) continue;
       this.#collect(runs, head, tile, Math.min(end, tile + TILE), keys, values);
       if (this.#present.length === 0) continue;
@@ -281,6 +288,7 @@ export class Attention {
     this.#halves?.release();
     this.#offset?.release();
     this.#softmax.release();
+    this.#whole.release();
     for (const region of this.#regions) this.#kernels.arena.release(region);
   }
 }

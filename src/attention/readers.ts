@@ -4,8 +4,10 @@
  * head) at once, by kernels of its own. A new way of reading is a new reader; attend.ts knows none of them.
  */
 
+import { SOFTMAX_TOKENS } from "../kernels/tile-kernels.js";
+
 /** Tokens that share one update of the running maximum. */
-export const TILE = 128;
+export const TILE = SOFTMAX_TOKENS;
 /** Rows (query, head) that go through a tile together. */
 export const ROWS = 64;
 

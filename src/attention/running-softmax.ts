@@ -33,9 +33,14 @@ export class RunningSoftmax {
     }
   }
 
+  /** Where the state of a row is, as weighTile has it. */
+  state(row: number): number {
+    return this.#states + 4 * STATE * row;
+  }
+
   /** scores: (n,) f32 of a row's next tile → weights e^(scale · score − running maximum). True: the maximum moved. */
   weigh(row: number, scores: number, n: number): boolean {
-    this.#kernels.weighTile(scores, n, this.#states + 4 * STATE * row);
+    this.#kernels.weighTile(scores, n, this.state(row));
     return this.#kernels.arena.f32[(this.#states >>> 2) + STATE * row + 2] !== 1;
   }
 

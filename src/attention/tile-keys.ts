@@ -20,7 +20,7 @@ export const keyMethod = (precision: Exclude<Precision, "exact">, group: number)
 
 export class TileKeys implements KeyReader {
   readonly needs: ReaderNeeds;
-  readonly #format: TileFormat;
+  readonly format: TileFormat;
   readonly #codec: SideCodec;
   readonly #method: KeyMethod;
   /** How each row's query was prepared. */
@@ -31,7 +31,7 @@ export class TileKeys implements KeyReader {
 
   constructor(format: TileFormat, codec: SideCodec, method: KeyMethod) {
     const { dim, bits, sketchRows, stride } = format;
-    this.#format = format;
+    this.format = format;
     this.#codec = codec;
     this.#method = method;
     this.#methods = new Array<KeyMethod>(ROWS).fill(method);
@@ -48,7 +48,7 @@ export class TileKeys implements KeyReader {
 
   open(space: Space): void {
     this.#space = space;
-    listOwnTiles(this.#format, space.keys, space.keyList);
+    listOwnTiles(this.format, space.keys, space.keyList);
   }
 
   begin(): void {
@@ -57,17 +57,17 @@ export class TileKeys implements KeyReader {
 
   put(pointer: number, at: number, count: number): void {
     const { keys, keyList } = this.#space;
-    listTiles(this.#format, "key", pointer, at, count, keys, keyList);
+    listTiles(this.format, "key", pointer, at, count, keys, keyList);
     this.#count = Math.ceil((at + count) / TILE_TOKENS);
   }
 
   /** Words for a query with so large a coordinate that bytes would be too coarse. */
   prepare(row: number, query: number): void {
-    const { kernels, plan, dim } = this.#format;
+    const { kernels, plan, dim } = this.format;
     const turned = this.#space.work;
     const sketched = turned + 4 * dim;
     this.#codec.prepare(query, turned);
-    const out = this.#prepared(row);
+    const out = this.prepared(row);
     this.#methods[row] = this.#method;
     if (this.#method === "integers") {
       kernels.prepareIntegers(plan, turned, sketched, out);
@@ -87,7 +87,7 @@ export class TileKeys implements KeyReader {
   }
 
   score(first: number, rows: number, _limits: Int32Array, scores: number): void {
-    const { kernels, plan } = this.#format;
+    const { kernels, plan } = this.format;
     const { keyList, work } = this.#space;
     const n = this.#count;
     if (this.#method === "integers") {
@@ -95,7 +95,7 @@ export class TileKeys implements KeyReader {
       const out = scores + 4 * TILE * first;
       kernels.scoreIntegers(
         plan,
-        this.#prepared(first),
+        this.prepared(first),
         stride,
         rows - first,
         keyList,
@@ -108,12 +108,19 @@ export class TileKeys implements KeyReader {
     }
     for (let r = first; r < rows; r++) {
       const out = scores + 4 * TILE * r;
-      if (this.#methods[r] === "tables8") kernels.scoreTables8(plan, this.#prepared(r), keyList, n, out);
-      else kernels.scoreTables16(plan, this.#prepared(r), keyList, n, out);
+      if (this.#methods[r] === "tables8") kernels.scoreTables8(plan, this.prepared(r), keyList, n, out);
+      else kernels.scoreTables16(plan, this.prepared(r), keyList, n, out);
     }
   }
 
-  #prepared(row: number): number {
+  /** Bytes of an entry of the tables of a row, if it has some. */
+  entryBytes(row: number): 1 | 2 | undefined {
+    const method = this.#methods[row];
+    return method === "integers" ? undefined : method === "tables8" ? 1 : 2;
+  }
+
+  /** Where the query of a row is, prepared. */
+  prepared(row: number): number {
     return this.#space.prepared + 4 * row * this.needs.preparedFloats;
   }
 }

@@ -13,15 +13,15 @@ export const valueLevels = (precision: Exclude<Precision, "exact">, group: numbe
 
 export class TileValues implements ValueReader {
   readonly needs: ReaderNeeds;
-  readonly #format: TileFormat;
-  readonly #levelBytes: LevelBytes;
+  readonly format: TileFormat;
+  readonly levelBytes: LevelBytes;
   #count = 0;
   #space!: Space;
 
   constructor(format: TileFormat, levelBytes: LevelBytes) {
     const { dim, bits, sketchRows, stride } = format;
-    this.#format = format;
-    this.#levelBytes = levelBytes;
+    this.format = format;
+    this.levelBytes = levelBytes;
     this.needs = {
       preparedFloats: 0,
       sumFloats: sumFloats(bits, dim) + (sketchRows > 0 ? sumFloats(1, sketchRows) : 0),
@@ -32,7 +32,7 @@ export class TileValues implements ValueReader {
 
   open(space: Space): void {
     this.#space = space;
-    listOwnTiles(this.#format, space.values, space.valueList);
+    listOwnTiles(this.format, space.values, space.valueList);
   }
 
   begin(): void {
@@ -41,7 +41,7 @@ export class TileValues implements ValueReader {
 
   put(pointer: number, at: number, count: number): void {
     const { values, valueList } = this.#space;
-    listTiles(this.#format, "value", pointer, at, count, values, valueList);
+    listTiles(this.format, "value", pointer, at, count, values, valueList);
     this.#count = Math.ceil((at + count) / TILE_TOKENS);
   }
 
@@ -54,7 +54,7 @@ export class TileValues implements ValueReader {
     sparse: number,
     sums: number,
   ): void {
-    const { kernels, plan } = this.#format;
+    const { kernels, plan } = this.format;
     const { f32 } = kernels.arena;
     for (let r = first; r < rows; r++) {
       const base = (weights >>> 2) + TILE * r;
@@ -67,7 +67,7 @@ export class TileValues implements ValueReader {
     if (this.#count > 0)
       kernels.accumulateIntegers(
         plan,
-        this.#levelBytes,
+        this.levelBytes,
         weights + 4 * TILE * first,
         4 * TILE,
         rows - first,
@@ -80,7 +80,7 @@ export class TileValues implements ValueReader {
   }
 
   gather(sums: number): void {
-    const { kernels, plan, dim, sketchRows } = this.#format;
+    const { kernels, plan, dim, sketchRows } = this.format;
     const { work } = this.#space;
     kernels.gatherSums(plan, sums, work);
     const { f32 } = kernels.arena;

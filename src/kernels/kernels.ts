@@ -63,13 +63,13 @@ export interface Kernels extends TileKernels {
    * out: (spans · 32,).
    */
   addWaves(plan: number, wave: number, turns: number, spans: number, out: number): void;
-  /** x ← scale · x; returns the largest: NaN if one is, −∞ for none. x: (n,). */
+  /** x ← scale · x; returns the largest number: NaN is none, −∞ if there is none. x: (n,). */
   scaleMax(x: number, n: number, scale: number): number;
   /** x[i] ← e^(x[i] − max) (core/exp.ts); sums[i mod 4] += x[i], one after the other. x: (n,), sums: (4,). */
   softmaxWeights(x: number, n: number, max: number, sums: number): void;
   /**
    * One tile of online softmax: scores x (n,) → weights, in place. state: eight f32, the running maximum (−∞ before the
-   * first tile, NaN for ever once there was one), the scale of scores, what sums so far shrink by (out), one unused, and
+   * first tile), the scale of scores, what sums so far shrink by (out), one unused, and
    * sums of weights (position mod 4), a tile's own before they are added.
    */
   weighTile(x: number, n: number, state: number): void;

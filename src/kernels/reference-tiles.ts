@@ -14,7 +14,7 @@ import {
 } from "./integers.js";
 import { makeTables8, makeTables16, setFloats, sumTables, tableBytes } from "./tables.js";
 import { putInTile, TILE_TOKENS, type TileShape, takeFromTile } from "./tile.js";
-import type { TileKernels } from "./tile-kernels.js";
+import { SOFTMAX_TOKENS, type TileKernels } from "./tile-kernels.js";
 
 const { fround } = Math;
 
@@ -37,8 +37,10 @@ interface TilePlan extends TileShape {
 type Side = "key" | "value";
 const SIGNS = Float32Array.of(-1, 1);
 
-export class ReferenceTileKernels implements TileKernels {
+export abstract class ReferenceTileKernels implements TileKernels {
   constructor(readonly arena: Arena) {}
+
+  abstract weighTile(x: number, n: number, state: number): void;
 
   tileKeys(plan: number, rows: number, step: number, first: number, count: number, tile: number): void {
     this.#tile("key", plan, rows, step, first, count, tile);
@@ -144,6 +146,35 @@ export class ReferenceTileKernels implements TileKernels {
         });
       }
       skip += 4 * sumFloats(bits, part.n);
+    }
+  }
+
+  attendTiles(
+    keyPlan: number,
+    entryBytes: 1 | 2,
+    tables: number,
+    keys: number,
+    valuePlan: number,
+    levelBytes: LevelBytes,
+    values: number,
+    tokens: number,
+    state: number,
+    sums: number,
+    sumFloats: number,
+    work: number,
+  ): void {
+    const { f32 } = this.arena;
+    const at = work >>> 2;
+    for (let t = 0; t < tokens; t += SOFTMAX_TOKENS) {
+      const count = Math.min(SOFTMAX_TOKENS, tokens - t);
+      const n = Math.ceil(count / TILE_TOKENS);
+      const list = 4 * (t / TILE_TOKENS);
+      this.#scoreTables(keyPlan, tables, keys + list, n, work, entryBytes);
+      this.weighTile(work, count, state);
+      const factor = f32[(state >>> 2) + 2]!;
+      for (let i = sums >>> 2; i < (sums >>> 2) + sumFloats; i++) f32[i]! *= factor;
+      f32.fill(0, at + count, at + TILE_TOKENS * n);
+      this.accumulateIntegers(valuePlan, levelBytes, work, 64 * n, 1, values + list, n, sums, 0, work);
     }
   }
 

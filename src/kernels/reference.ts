@@ -233,8 +233,11 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     const { f32 } = this.arena;
     const s = fround(scale);
     let most = Number.NEGATIVE_INFINITY;
-    for (let i = x >>> 2; i < (x >>> 2) + n; i++) most = Math.max(most, (f32[i] = fround(f32[i]! * s)));
-    return most;
+    for (let i = x >>> 2; i < (x >>> 2) + n; i++) {
+      f32[i]! *= s;
+      if (f32[i]! > most) most = f32[i]!;
+    }
+    return most + 0;
   }
 
   softmaxWeights(x: number, n: number, max: number, sums: number): void {
@@ -253,7 +256,7 @@ class ReferenceKernels extends ReferenceTileKernels implements Kernels {
     const most = this.scaleMax(x, n, f32[at + 1]!);
     const before = f32[at]!;
     let factor = 1;
-    if (most > before || Number.isNaN(most)) {
+    if (most > before) {
       f32[at] = most;
       if (before !== Number.NEGATIVE_INFINITY) factor = expNegative(fround(before - most));
     }

@@ -3,6 +3,11 @@ import type { LevelBytes } from "./integers.js";
 /** Working space of accumulateIntegers: decoded pairs, a row's weights as integers, and as f32. */
 export const sumWorkBytes = (rows: number): number => 8192 + 272 * rows + 512;
 
+/** Tokens that share one update of the running maximum. */
+export const SOFTMAX_TOKENS = 128;
+/** Working space of attendTiles: scores, and what accumulateIntegers needs. */
+export const attendWorkBytes = 4 * SOFTMAX_TOKENS + sumWorkBytes(1);
+
 /**
  * Kernels of attention over tiles of sixteen tokens (tile.ts), for plans of 1 to 4 bits and dimensions up to 256. The
  * conventions are those of kernels.ts; `tiles` points to a list of u32 pointers, n of them, wherever the tiles lie.
@@ -61,6 +66,25 @@ export interface TileKernels {
     n: number,
     acc: number,
     accStride: number,
+    work: number,
+  ): void;
+  /**
+   * All of one row of attention over tokens in tiles: for 128 tokens at a time scoreTables8 or 16, weighTile, sums times
+   * what it says they shrink by, accumulateIntegers with weights 0 for lanes of no token. keys, values: pointers to tiles;
+   * state: of weighTile; sums: (sumFloats,), added to; work: attendWorkBytes.
+   */
+  attendTiles(
+    keyPlan: number,
+    entryBytes: 1 | 2,
+    tables: number,
+    keys: number,
+    valuePlan: number,
+    levelBytes: LevelBytes,
+    values: number,
+    tokens: number,
+    state: number,
+    sums: number,
+    sumFloats: number,
     work: number,
   ): void;
   /** One row of acc → out: (dim,) and, with a sketch, (sketch rows,) behind it, in order. */
