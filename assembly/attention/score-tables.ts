@@ -5,7 +5,7 @@
 import { floats } from "../half";
 import { bitsOf, dimOf, factorOf, sketchRowsOf } from "../plan";
 import { highNibbles, lowNibbles, topBits } from "./nibbles";
-import { codesPerTable, SPAN } from "./tables";
+import { codesPerTable, MOST_TWICE, SPAN } from "./tables";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
 /** out: (16,) ← or += (sum · step + bias) · half, times `factor` where it is added. even, odd: sums of tokens 0 2 …, 1 3 … */
@@ -43,6 +43,7 @@ function sum8(three: bool, row: usize, bytes: usize, header: usize, halves: usiz
   let all = i16x8.splat(0);
   let odd = all;
   let table = header + 16;
+  const rows = row;
   let r: v128;
   if (three) {
     for (const end = row + bytes * 16; row < end; row += 48, table += 128) {
@@ -107,6 +108,14 @@ function sum8(three: bool, row: usize, bytes: usize, header: usize, halves: usiz
       odd = i16x8.add(odd, i16x8.shr_u(r, 8));
     }
   }
+  // Coordinates that are looked up twice: nibble i & 1 of row i >> 1.
+  for (let list = table, end = list + load<u32>(header, 8); list < end; list++) {
+    const i = <usize>load<u8>(list);
+    const index = v128.and(i16x8.shr_u(v128.load(rows + (i >> 1) * 16), <i32>(i & 1) << 2), i8x16.splat(15));
+    r = i8x16.swizzle(v128.load(header + 16 + i * 16), index);
+    all = i16x8.add(all, r);
+    odd = i16x8.add(odd, i16x8.shr_u(r, 8));
+  }
   finish(i16x8.sub(all, i16x8.shl(odd, 8)), odd, header, halves, out);
 }
 
@@ -116,7 +125,8 @@ export function scoreTables8(plan: usize, tables: usize, tiles: usize, n: usize,
   const signs = signsOffset(plan);
   const signRows = signBytes(plan);
   const three = bitsOf(plan) == 3;
-  const signTables = tables + 16 + (dimOf(plan) / codesPerTable(bitsOf(plan))) * 16;
+  const signTables =
+    tables + 16 + (dimOf(plan) / codesPerTable(bitsOf(plan))) * 16 + (bitsOf(plan) == 4 ? MOST_TWICE : 0);
   for (const end = tiles + n * 4; tiles < end; tiles += 4, out += 64) {
     const tile = <usize>load<u32>(tiles);
     if (three) sum8(true, tile + codes, bytes, tables, tile, out);

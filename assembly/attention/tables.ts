@@ -3,7 +3,7 @@
  * integers (src/kernels/tables.ts). Tables of codes, and behind them those of sketch bits, which are codes of one bit
  * with the levels −1 and 1.
  */
-import { join, max4 } from "../lanes";
+import { join, max4, sumOfSquares } from "../lanes";
 import { bitsOf, dimOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
 import { levelIndex } from "./nibbles";
 
@@ -18,9 +18,13 @@ const MOST: f32 = 32700;
 /** Ranges and sums up to this count as 0: what is divided by them stays finite. */
 export const LEAST: f32 = 1e-30;
 
-/** Working space in the plan: four times sixteen levels; the two levels of a sketch's bits behind them. */
+/** Working space in the plan: four times sixteen levels; the two levels of a sketch's bits behind them; a query. */
 @inline function expandedOf(plan: usize): usize { return scratchOf(plan); }
 @inline function signLevelsOf(plan: usize): usize { return scratchOf(plan) + 256; }
+const QUERY_AT: usize = 272;
+
+/** Coordinates that may be looked up twice. */
+export const MOST_TWICE: usize = 16;
 
 /** expanded: (codesPerTable, 16) f32 ← the level of each code of a nibble. */
 function expand(levels: usize, bits: i32, expanded: usize): void {
@@ -88,12 +92,41 @@ function highest(levels: usize, bits: i32): f32 {
   return high;
 }
 
-/** Tables of one byte. Header: step, and the sum of the smallest entries. n: values of x. Returns the end. */
+/**
+ * Lists coordinates of x above 2.5 times its rms, where looking them up twice, halved, is enough; copies x with those
+ * halved. list: MOST_TWICE bytes. Returns how many; without any there is no copy.
+ */
+function halved(x: usize, n: usize, copy: usize, list: usize): usize {
+  const limit: f32 = <f32>2.5 * sqrt<f32>(sumOfSquares(x, n) / <f32>n);
+  const l = f32x4.splat(limit);
+  const sign = i32x4.splat(0x7fffffff);
+  let some = i32x4.splat(0);
+  for (let at = x; at < x + n * 4; at += 16) some = v128.or(some, f32x4.gt(v128.and(v128.load(at), sign), l));
+  if (!v128.any_true(some)) return 0;
+  let found: usize = 0;
+  for (let i: usize = 0; i < n; i++) {
+    const v = load<f32>(x + i * 4);
+    const above = abs<f32>(v) > limit;
+    store<f32>(copy + i * 4, above ? v * <f32>0.5 : v);
+    if (!above) continue;
+    if (found == MOST_TWICE || abs<f32>(v) > limit * 2) return 0;
+    store<u8>(list + found, <u8>i);
+    found++;
+  }
+  return found;
+}
+
+/**
+ * Tables of one byte. Header: step, the sum of the smallest entries, how many coordinates are looked up twice; those of 4
+ * bits are listed behind the tables. n: values of x. Returns the end.
+ */
 function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, out: usize): usize {
   const per = codesPerTable(bits);
   const tables = n / per;
   const first = out + 16;
   const end = first + tables * 16;
+  const twice: usize = bits == 4 ? halved(x, n, expanded + QUERY_AT, end) : 0;
+  if (twice > 0) x = expanded + QUERY_AT;
   const low = f32x4.splat(lowest(levels, bits));
   const high = f32x4.splat(highest(levels, bits));
   expand(levels, bits, expanded);
@@ -107,13 +140,20 @@ function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
   }
   const widest = max4(wide);
   store<f32>(out, widest / 255);
-  store<f32>(out, join(sum), 4);
+  let bias = join(sum);
+  // Of table i the smallest entry is the i-th of those at the head of four.
+  for (let k: usize = 0; k < twice; k++) {
+    const i = <usize>load<u8>(end + k);
+    bias += load<f32>(first + (i >> 2) * 64 + (i & 3) * 4);
+  }
+  store<f32>(out, bias, 4);
+  store<u32>(out, <u32>twice, 8);
   const scale = f32x4.splat(widest > LEAST ? 255 / widest : 0);
   if (!(widest < Infinity)) fill8(false, x, per, expanded, scale, first, end);
   else if (per == 1) fill8(true, x, 1, expanded, scale, first, end);
   else if (per == 2) fill8(true, x, 2, expanded, scale, first, end);
   else fill8(true, x, 4, expanded, scale, first, end);
-  return end;
+  return bits == 4 ? end + MOST_TWICE : end;
 }
 
 /** tables: from `at` to `end`, each four with the smallest entries of theirs at the head of their place. */

@@ -75,11 +75,12 @@ export class TileKeys implements KeyReader {
     }
     if (this.#method === "tables8") {
       kernels.prepareTables8(plan, turned, sketched, out);
-      const { f32 } = kernels.arena;
+      const { f32, u32 } = kernels.arena;
       let squares = 0;
       for (let i = turned >>> 2; i < (turned >>> 2) + dim; i++) squares += f32[i]! * f32[i]!;
-      // A rounding has step²/12; the score of a key of random direction has squares/dim.
-      const error = (f32[out >>> 2]! ** 2 * this.#tables * dim) / (12 * squares);
+      // A rounding has step²/12, four times as much twice; the score of a key of random direction has squares/dim.
+      const roundings = this.#tables + 3 * u32[(out >>> 2) + 2]!;
+      const error = (f32[out >>> 2]! ** 2 * roundings * dim) / (12 * squares);
       if (!(error > MOST_ERROR ** 2)) return;
     }
     kernels.prepareTables16(plan, turned, sketched, out);

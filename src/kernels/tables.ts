@@ -4,12 +4,14 @@
  *
  *   8 bits    T[j] = round((p_j − min p) / step), step = (largest range of a table) / 255
  *             score = (Σ T · step + Σ min p) · scale; at most 257 tables, so that a sum fits sixteen bits
+ *             4 bits: coordinates of the query above 2.5 times its rms are halved and looked up twice, where they are at
+ *             most 16 and none is above 5 times; so the step does not depend on the largest one
  *   16 bits   T[j] = round(p_j / step), step = (largest Σ max|p| of 64 tables in a row) / 32700
  *             score = Σ T · step · scale; no 64 entries can overflow sixteen bits, whatever the codes
  *
- * Error against exact products, relative to the rms score of Gaussian queries and keys at dim 128: 8 bits 1.8e-2 at 4 bits
- * (1.3e-2, 9e-3, 6e-3 at 3, 2, 1), 16 bits 1.4e-3 (1.1e-3, 1.1e-3, 5e-4). It grows with the largest coordinate of the
- * rotated query over its rms. Integer sums are exact, so no order is part of the definition but that of Σ min p, which
+ * Error against exact products, relative to the rms score of Gaussian queries and keys at dim 128: 8 bits 1.6e-2 at 4 bits
+ * (1.3e-2, 9e-3, 6e-3 at 3, 2, 1), 16 bits 1.4e-3 (1.1e-3, 1.1e-3, 5e-4). Below 4 bits it grows with the largest coordinate
+ * of the rotated query over its rms. Integer sums are exact, so no order is part of the definition but that of Σ min p, which
  * runs in lanes (table mod 4).
  */
 const { fround } = Math;
@@ -23,9 +25,13 @@ export const LEAST = fround(1e-30);
 
 export const codesPerTable = (bits: number): number => (bits >= 3 ? 1 : 4 >> (bits - 1));
 
-/** Prepared tables: bytes of header and tables, each of one or two bytes an entry. */
+/** Coordinates that may be looked up twice. */
+export const MOST_TWICE = 16;
+const listsTwice = (bits: number, entryBytes: 1 | 2): boolean => bits === 4 && entryBytes === 1;
+
+/** Prepared tables: bytes of header and tables, each of one or two bytes an entry, and of coordinates looked up twice. */
 export const tableBytes = (n: number, bits: number, entryBytes: 1 | 2): number =>
-  16 + (n / codesPerTable(bits)) * 16 * entryBytes;
+  16 + (n / codesPerTable(bits)) * 16 * entryBytes + (listsTwice(bits, entryBytes) ? MOST_TWICE : 0);
 
 /** Nearest integer, ties to even. */
 export function nearest(x: number): number {
@@ -62,11 +68,30 @@ function entry(x: Float32Array, at: number, bits: number, levels: Float32Array, 
   return p;
 }
 
-/** out: tableBytes(n, bits, 1): step f32, Σ min f32, 8 bytes; then the tables. */
-export function makeTables8(levels: Float32Array, bits: number, x: Float32Array, out: Uint8Array): void {
+/** Coordinates above 2.5 times the rms of x: where looking them up twice, halved, is enough; else none. */
+export function lookedUpTwice(x: Float32Array): number[] {
+  const lanes = new Float32Array(4);
+  x.forEach((v, i) => {
+    lanes[i & 3]! += fround(v * v);
+  });
+  const squares = fround(fround(lanes[0]! + lanes[2]!) + fround(lanes[1]! + lanes[3]!));
+  const limit = fround(fround(2.5) * fround(Math.sqrt(fround(squares / x.length))));
+  const above = [...x.keys()].filter((i) => Math.abs(x[i]!) > limit);
+  const enough = above.length <= MOST_TWICE && above.every((i) => Math.abs(x[i]!) <= fround(2 * limit));
+  return enough ? above : [];
+}
+
+/**
+ * out: tableBytes(n, bits, 1): step f32, Σ min f32, coordinates looked up twice u32, 4 bytes; the tables; with 4 bits those
+ * coordinates, u8 each.
+ */
+export function makeTables8(levels: Float32Array, bits: number, query: Float32Array, out: Uint8Array): void {
   const per = codesPerTable(bits);
   const low = levels.reduce((a, b) => Math.min(a, b));
   const high = levels.reduce((a, b) => Math.max(a, b));
+  const twice = listsTwice(bits, 1) ? lookedUpTwice(query) : [];
+  const x = query.slice();
+  for (const i of twice) x[i]! *= 0.5;
   const smallest = new Float32Array(x.length / per);
   const lanes = new Float32Array(4);
   let widest = 0;
@@ -75,8 +100,11 @@ export function makeTables8(levels: Float32Array, bits: number, x: Float32Array,
     widest = Math.max(widest, fround(end(x, t * per, per, low, high, Math.max) - smallest[t]!));
     lanes[t & 3]! += smallest[t]!;
   }
-  const bias = fround(fround(lanes[0]! + lanes[2]!) + fround(lanes[1]! + lanes[3]!));
+  const once = fround(fround(lanes[0]! + lanes[2]!) + fround(lanes[1]! + lanes[3]!));
+  const bias = twice.reduce((sum, i) => fround(sum + smallest[i]!), once);
   setFloats(out, [fround(widest / 255), bias]);
+  new DataView(out.buffer, out.byteOffset).setUint32(8, twice.length, true);
+  out.set(twice, 16 + 16 * smallest.length);
   const scale = widest > LEAST ? fround(255 / widest) : 0;
   for (let t = 0; t < smallest.length; t++)
     for (let j = 0; j < 16; j++) {
@@ -115,6 +143,11 @@ export function sumTables(codes: Uint8Array, bits: number, entryBytes: 1 | 2, ta
   const per = codesPerTable(bits);
   const view = new DataView(tables.buffer, tables.byteOffset);
   let sum = 0;
+  const twice = listsTwice(bits, entryBytes) ? view.getUint32(8, true) : 0;
+  for (let i = 0; i < twice; i++) {
+    const t = tables[16 + 16 * codes.length + i]!;
+    sum += tables[16 + 16 * t + codes[t]!]!;
+  }
   for (let t = 0; t < codes.length / per; t++) {
     let j = 0;
     for (let k = 0; k < per; k++) j |= codes[t * per + k]! << (k * bits);

@@ -105,7 +105,7 @@ function checkTables(setup: Setup, entryBytes: 1 | 2, seed: number): Difference 
     tableBytes(shape.dim, shape.bits, entryBytes) +
     (shape.rows > 0 ? tableBytes(shape.rows, 1, entryBytes) : 0);
   const width = entryBytes === 1 ? 8 : 16;
-  // The words of a header behind step and smallest sum are nobody's.
+  // The last word of a header, and what a list of coordinates has room for, are nobody's.
   const blank = new Float32Array(size / 4);
   const tables = (k: Kernels, plan: number): Uint8Array =>
     run(k, inputs, size, ([a, s], out) => k[`prepareTables${width}`](plan, a!, s!, out), { initial: blank });
