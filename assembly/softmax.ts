@@ -62,19 +62,17 @@ function expNegative(x: v128): v128 {
 
 /** x <- e^(x - max); sums[i mod 4] += each. sums: four f32. */
 export function softmaxWeights(x: usize, n: usize, max: f32, sums: usize): void {
-  const end = x + n * 4;
+  const whole = x + (n & ~3) * 4;
   const m = f32x4.splat(max);
+  for (let at = x; at < whole; at += 16) v128.store(at, expNegative(f32x4.sub(v128.load(at), m)));
+  // A loop of its own: beside the constants of the exponential no register is left for a sum.
   let sum = v128.load(sums);
-  for (; x + 16 <= end; x += 16) {
-    const w = expNegative(f32x4.sub(v128.load(x), m));
-    v128.store(x, w);
-    sum = f32x4.add(sum, w);
-  }
+  for (let at = x; at < whole; at += 16) sum = f32x4.add(sum, v128.load(at));
   v128.store(sums, sum);
-  for (let lane: usize = 0; x < end; x += 4, lane += 4) {
-    const w = f32x4.extract_lane(expNegative(f32x4.splat(load<f32>(x) - max)), 0);
-    store<f32>(x, w);
-    store<f32>(sums + lane, load<f32>(sums + lane) + w);
+  for (let at = whole, lane = sums; at < x + n * 4; at += 4, lane += 4) {
+    const w = f32x4.extract_lane(expNegative(f32x4.splat(load<f32>(at) - max)), 0);
+    store<f32>(at, w);
+    store<f32>(lane, load<f32>(lane) + w);
   }
 }
 

@@ -41,26 +41,31 @@ const HOW: usize = 260;
 /** Pairs of 128 tokens of 32 coordinates. */
 const PAIR_BYTES: usize = 8192;
 
+/** Four weights times halves, 0 where a weight is 0; returns their magnitudes. */
+@inline
+function scaledWeights(weights: v128, halves: usize, out: usize): v128 {
+  const product = f32x4.mul(weights, floats(v128.load16x4_u(halves)));
+  const scaled = v128.and(product, f32x4.ne(weights, f32x4.splat(0)));
+  v128.store(out, scaled);
+  return v128.and(scaled, i32x4.splat(0x7fffffff));
+}
+
 /** weights: (16·tiles,) · halves, as integers. unit: what a level's integers are multiples of. mostSum: of magnitudes. */
 function prepareWeights(
   weights: usize, tiles: usize, n: usize, halves: usize, unit: f32, mostSum: f32, out: usize,
 ): void {
-  const sign = i32x4.splat(0x7fffffff);
-  const none = f32x4.splat(0);
   const products = out + WEIGHT_BYTES; // f32, overwritten by whoever comes next
-  let most = none;
-  let sum = none;
-  for (let i: usize = 0; i < n; i++) {
+  let most = f32x4.splat(0);
+  let sum = most;
+  for (let i: usize = 0; i < n; i++, weights += 64) {
     const half = <usize>load<u32>(tiles + i * 4) + halves;
-    for (let t: usize = 0; t < 16; t += 4) {
-      const p = v128.load(weights + i * 64 + t * 4);
-      const s = floats(v128.load16x4_u(half + t * 2));
-      const w = v128.and(f32x4.mul(p, s), f32x4.ne(p, none));
-      v128.store(products + i * 64 + t * 4, w);
-      const a = v128.and(w, sign);
-      most = f32x4.pmax(most, a);
-      sum = f32x4.add(sum, a);
-    }
+    const to = products + i * 64;
+    const a = scaledWeights(v128.load(weights), half, to);
+    const b = scaledWeights(v128.load(weights + 16), half + 8, to + 16);
+    const c = scaledWeights(v128.load(weights + 32), half + 16, to + 32);
+    const d = scaledWeights(v128.load(weights + 48), half + 24, to + 48);
+    most = f32x4.pmax(f32x4.pmax(f32x4.pmax(f32x4.pmax(most, a), b), c), d);
+    sum = f32x4.add(f32x4.add(f32x4.add(f32x4.add(sum, a), b), c), d);
   }
   const total = join(sum);
   const usual = total > LEAST && total < Infinity;
