@@ -18,6 +18,11 @@ export interface TokenRuns extends HalfRuns {
   seek(position: number, head: number): number;
   readonly keyPointer: number;
   readonly valuePointer: number;
+  /**
+   * Where keys and values of the first `tokens` tokens of a head lie in tiles of sixteen: their pointers go to `out`, keys
+   * from index `keys` on, values from index `values` on. False where some tokens are absent.
+   */
+  listTiles(head: number, tokens: number, out: Uint32Array, keys: number, values: number): boolean;
 }
 
 /** Runs of a tile's tokens: from `at`, `count` of them, at `pointer`. Nothing is allocated for a new one. */

@@ -43,7 +43,8 @@ export class WholeRows {
     const entryBytes = keys.entryBytes(0);
     if (entryBytes === undefined || !keys.format.tiled || !values.format.tiled) return false;
     this.#reserve(Math.ceil(tokens / TILE_TOKENS));
-    if (!this.#list(runs, head, tokens, keys.format.stride, values.format.stride)) return false;
+    const at = this.#lists >>> 2;
+    if (!runs.listTiles(head, tokens, this.#kernels.arena.u32, at, at + this.#capacity)) return false;
     this.#kernels.attendTiles(
       keys.format.plan,
       entryBytes,
@@ -58,27 +59,6 @@ export class WholeRows {
       values.needs.sumFloats,
       this.#work,
     );
-    return true;
-  }
-
-  #list(runs: TokenRuns, head: number, tokens: number, keyStride: number, valueStride: number): boolean {
-    const { u32 } = this.#kernels.arena;
-    const keyStep = TILE_TOKENS * keyStride;
-    const valueStep = TILE_TOKENS * valueStride;
-    let at = this.#lists >>> 2;
-    for (let position = 0; position < tokens; ) {
-      const count = runs.seek(position, head);
-      if (count < 0) return false;
-      let key = runs.keyPointer;
-      let value = runs.valuePointer;
-      const end = Math.min(position + count, tokens);
-      for (; position < end; position += TILE_TOKENS, at++) {
-        u32[at] = key;
-        u32[at + this.#capacity] = value;
-        key += keyStep;
-        value += valueStep;
-      }
-    }
     return true;
   }
 

@@ -15,6 +15,8 @@ export const RELEASED = -1;
 
 const BITS = 5;
 const WIDTH = 1 << BITS;
+/** Pages of a leaf. */
+export const LEAF_PAGES = WIDTH;
 const MASK = WIDTH - 1;
 const NONE: never[] = [];
 
@@ -54,10 +56,15 @@ export class PageTable {
 
   /** The page at an index, or RELEASED. */
   get(index: number): number {
+    return this.leaf(index)?.[index & MASK] ?? RELEASED;
+  }
+
+  /** The pages of the leaf that an index lies in, index mod LEAF_PAGES each; undefined where none is present. */
+  leaf(index: number): readonly number[] | undefined {
     let node = this.#root;
     for (let shift = BITS * (this.#height - 1); node && shift > 0; shift -= BITS)
       node = node.children[(index >>> shift) & MASK];
-    return node ? node.pages[index & MASK]! : RELEASED;
+    return node?.pages;
   }
 
   /** Whether anyone else, a table or a prefix, refers to the page at an index. */

@@ -1,7 +1,8 @@
 import type { SideCodec } from "../attention/side-codec.js";
 import type { TokenRuns } from "../attention/token-runs.js";
+import { TILE_TOKENS } from "../kernels/tile.js";
 import type { Region } from "./layout.js";
-import { RELEASED } from "./page-table.js";
+import { LEAF_PAGES, RELEASED } from "./page-table.js";
 import type { CacheParts } from "./parts.js";
 import type { Sequence } from "./sequences.js";
 
@@ -74,5 +75,30 @@ export class PagedRuns implements TokenRuns {
     this.keyPointer = base + key.offset + head * key.headBytes + at * key.stride;
     this.valuePointer = base + value.offset + head * value.headBytes + at * value.stride;
     return pageTokens - at;
+  }
+
+  listTiles(head: number, tokens: number, out: Uint32Array, keys: number, values: number): boolean {
+    const { config, tables } = this.#parts;
+    const tilesPerPage = config.pageTokens / TILE_TOKENS;
+    const tiles = Math.ceil(tokens / TILE_TOKENS);
+    const { offset: keyOffset, headBytes: keyBytes, stride: keyStride } = this.#keyRegion;
+    const { offset: valueOffset, headBytes: valueBytes, stride: valueStride } = this.#valueRegion;
+    let leaf: readonly number[] | undefined;
+    for (let index = 0, tile = 0; tile < tiles; index++) {
+      const slot = index % LEAF_PAGES;
+      if (slot === 0) leaf = this.#sequence.table.leaf(index);
+      const page = leaf ? leaf[slot]! : RELEASED;
+      if (page === RELEASED) return false;
+      const base = tables.pages.pointer(page);
+      let key = base + keyOffset + head * keyBytes;
+      let value = base + valueOffset + head * valueBytes;
+      for (const end = Math.min(tile + tilesPerPage, tiles); tile < end; tile++) {
+        out[keys + tile] = key;
+        out[values + tile] = value;
+        key += TILE_TOKENS * keyStride;
+        value += TILE_TOKENS * valueStride;
+      }
+    }
+    return true;
   }
 }
