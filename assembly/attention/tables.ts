@@ -93,11 +93,11 @@ function highest(levels: usize, bits: i32): f32 {
 }
 
 /**
- * Lists coordinates of x above 2.5 times its rms, where looking them up twice, halved, is enough; copies x with those
+ * Lists coordinates of x above 2.25 times its rms, where looking them up twice, halved, is enough; copies x with those
  * halved. list: MOST_TWICE bytes. Returns how many; without any there is no copy.
  */
 function halved(x: usize, n: usize, copy: usize, list: usize): usize {
-  const limit: f32 = <f32>2.5 * sqrt<f32>(sumOfSquares(x, n) / <f32>n);
+  const limit: f32 = <f32>2.25 * sqrt<f32>(sumOfSquares(x, n) / <f32>n);
   const l = f32x4.splat(limit);
   const sign = i32x4.splat(0x7fffffff);
   let some = i32x4.splat(0);

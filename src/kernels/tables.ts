@@ -4,12 +4,12 @@
  *
  *   8 bits    T[j] = round((p_j − min p) / step), step = (largest range of a table) / 255
  *             score = (Σ T · step + Σ min p) · scale; at most 257 tables, so that a sum fits sixteen bits
- *             4 bits: coordinates of the query above 2.5 times its rms are halved and looked up twice, where they are at
- *             most 16 and none is above 5 times; so the step does not depend on the largest one
+ *             4 bits: coordinates of the query above 2.25 times its rms are halved and looked up twice, where they are at
+ *             most 16 and none is above 4.5 times; so the step does not depend on the largest one
  *   16 bits   T[j] = round(p_j / step), step = (largest Σ max|p| of 64 tables in a row) / 32700
  *             score = Σ T · step · scale; no 64 entries can overflow sixteen bits, whatever the codes
  *
- * Error against exact products, relative to the rms score of Gaussian queries and keys at dim 128: 8 bits 1.6e-2 at 4 bits
+ * Error against exact products, relative to the rms score of Gaussian queries and keys at dim 128: 8 bits 1.5e-2 at 4 bits
  * (1.3e-2, 9e-3, 6e-3 at 3, 2, 1), 16 bits 1.4e-3 (1.1e-3, 1.1e-3, 5e-4). Below 4 bits it grows with the largest coordinate
  * of the rotated query over its rms. Integer sums are exact, so no order is part of the definition but that of Σ min p, which
  * runs in lanes (table mod 4).
@@ -68,14 +68,14 @@ function entry(x: Float32Array, at: number, bits: number, levels: Float32Array, 
   return p;
 }
 
-/** Coordinates above 2.5 times the rms of x: where looking them up twice, halved, is enough; else none. */
+/** Coordinates above 2.25 times the rms of x: where looking them up twice, halved, is enough; else none. */
 export function lookedUpTwice(x: Float32Array): number[] {
   const lanes = new Float32Array(4);
   x.forEach((v, i) => {
     lanes[i & 3]! += fround(v * v);
   });
   const squares = fround(fround(lanes[0]! + lanes[2]!) + fround(lanes[1]! + lanes[3]!));
-  const limit = fround(fround(2.5) * fround(Math.sqrt(fround(squares / x.length))));
+  const limit = fround(fround(2.25) * fround(Math.sqrt(fround(squares / x.length))));
   const above = [...x.keys()].filter((i) => Math.abs(x[i]!) > limit);
   const enough = above.length <= MOST_TWICE && above.every((i) => Math.abs(x[i]!) <= fround(2 * limit));
   return enough ? above : [];

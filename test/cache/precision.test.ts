@@ -91,6 +91,29 @@ test.each(["precise", "fast"] as const)(
   },
 );
 
+test.each(["precise", "fast"] as const)(
+  "%s: a row in one call has the bits of tile after tile, at every length, in a fork",
+  (precision) => {
+    for (const [key, value] of [
+      ["turbo4", "turbo3"],
+      ["turbo2+qjl", "turbo4"],
+    ] as const)
+      for (const tokens of [1, 15, 16, 127, 128, 129, 500]) {
+        const shape = { dim: 64, kvHeads: 2, heads: 2, tokens, pageTokens: 16, key, value };
+        const q = normals(2 * 64, 5);
+        const attend = (pageTokens: number, backend: "wasm" | "reference", more = {}) => {
+          const { cache, seq } = fill({ ...shape, pageTokens }, backend);
+          return cache.attend(cache.fork(seq), 0, q, undefined, { precision, ...more });
+        };
+        const whole = attend(16, "wasm");
+        // Pages that have no tiles, and weights that may be too small, go tile after tile.
+        expect(attend(5, "wasm")).toEqual(whole);
+        expect(attend(16, "wasm", { sparse: 1e-38 })).toEqual(whole);
+        if (tokens < 200) expect(attend(48, "reference")).toEqual(whole);
+      }
+  },
+);
+
 /** Error of scores by lookup relative to the rms score: kernels/tables.ts. */
 const SCORE_BOUNDS = { exact: 1e-6, precise: 3e-3, fast: 2e-2 } as const;
 
