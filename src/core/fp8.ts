@@ -6,22 +6,18 @@ import { f32Bits } from "./float.js";
 
 const MAX_CODE = 0x7e;
 const NAN_CODE = 0x7f;
-const LEAST_EXPONENT = -6;
 
 /** f32 → E4M3, round to nearest, ties to even, saturating at ±448 (infinities too); every NaN gives 0x7f. */
 export function toE4M3(value: number): number {
   const bits = f32Bits(value);
   if ((bits & 0x7fffffff) > 0x7f800000) return NAN_CODE;
   const sign = (bits >>> 24) & 0x80;
-  const magnitude = Math.abs(Math.fround(value));
-  if (magnitude >= 448) return sign | MAX_CODE;
-  const exponent = Math.max(((bits >>> 23) & 255) - 127, LEAST_EXPONENT);
-  // In units of the last mantissa bit; a carry into the next binade is the next code.
-  const units = magnitude * 2 ** (3 - exponent);
-  const floor = Math.floor(units);
-  const rest = units - floor;
-  const rounded = floor + (rest > 0.5 || (rest === 0.5 && floor & 1) ? 1 : 0);
-  return sign | ((exponent - LEAST_EXPONENT) * 8 + rounded);
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude >= 0x43e00000) return sign | MAX_CODE; // ≥ 448
+  // Below 2⁻⁶: multiples of 2⁻⁹, the last bit of an f32 mantissa at 2¹⁴, where the sum is rounded.
+  if (magnitude < 0x3c800000) return sign | (f32Bits(Math.abs(Math.fround(value)) + 2 ** 14) - 0x46800000);
+  // Drop 20 mantissa bits with ties to even, re-bias the exponent from 127 to 7; a carry is the next code.
+  return sign | ((magnitude - 0x3c000000 + 0x7ffff + ((magnitude >>> 20) & 1)) >>> 20);
 }
 
 /** E4M3 → f32, exactly. */

@@ -3,6 +3,7 @@
  * own quantiser runs on each. The engines never refuse a value, so neither do these codecs.
  */
 import { assertBytes, assertFloat32 } from "../core/check.js";
+import type { Kernels } from "../kernels/kernels.js";
 import type { CodecOptions, Format, VectorCodec } from "./format.js";
 
 /** One block: `values` consecutive values of a head in `bytes` bytes. */
@@ -61,10 +62,10 @@ export function blockCodec(dim: number, block: Block): VectorCodec {
   };
 }
 
-/** A format made of such blocks. blockFor: the block for a dimension that `supports` accepts. */
+/** A format made of such blocks. blockFor: the block for a dimension that `supports` accepts, run by kernels if given. */
 export function blockFormat(
   about: Omit<Format, "vectorBytes" | "open">,
-  blockFor: (dim: number) => Block,
+  blockFor: (dim: number, kernels?: Kernels) => Block,
 ): Format {
   return {
     ...about,
@@ -72,9 +73,9 @@ export function blockFormat(
       const block = blockFor(dim);
       return Math.ceil(dim / block.values) * block.bytes;
     },
-    open({ dim }: CodecOptions) {
+    open({ dim, kernels }: CodecOptions) {
       assertSupported(about, dim);
-      return blockCodec(dim, blockFor(dim));
+      return blockCodec(dim, blockFor(dim, kernels));
     },
   };
 }

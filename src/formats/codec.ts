@@ -11,7 +11,7 @@ import { bitsPerValue, findFormat } from "./registry.js";
 export interface CreateCodecOptions extends Omit<CodecOptions, "kernels"> {
   /**
    * What runs: "reference" (TypeScript, the default), "wasm" (compiled on the spot), or a backend from `loadWasm()`.
-   * Both give the same bits. Formats of other engines are TypeScript whichever is chosen.
+   * Both give the same bits. Formats of other engines are TypeScript whichever is chosen, but for the llama fork's rotation.
    */
   readonly backend?: "reference" | "wasm" | Kernels;
 }

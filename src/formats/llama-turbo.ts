@@ -13,13 +13,15 @@
  * bytes), and has groups of 64 where the head is not a multiple of 128.
  */
 import { getF16, getU16, putU16 } from "../core/little-endian.js";
-import { MAX_DIM, rotate, unrotate } from "../core/wht.js";
+import { MAX_DIM, unrotate } from "../core/wht.js";
+import type { Kernels } from "../kernels/kernels.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
 import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO } from "./llama-codebooks.js";
 import { llamaRotation } from "./llama-rotation.js";
 import { type NativeCodebook, nativeIndex } from "./native-codebook.js";
 import { putNativeF16, sequentialNorm } from "./native-norm.js";
+import { rotorOf } from "./rotor.js";
 
 const { fround } = Math;
 /** Norms up to this are zero to the engine. */
@@ -100,11 +102,11 @@ const four: Layout = {
 };
 
 /** One rotation group as a block of group / layout.values runs. */
-function turboBlock(layout: Layout, group: 64 | 128): Block {
+function turboBlock(layout: Layout, group: 64 | 128, kernels?: Kernels): Block {
   const { book, values, clears } = layout;
   const runs = group / values;
   const rotation = llamaRotation(group);
-  const z = new Float32Array(group);
+  const rotor = rotorOf(rotation, kernels);
   const indices = new Uint8Array(group);
   return {
     values: group,
@@ -113,9 +115,11 @@ function turboBlock(layout: Layout, group: 64 | 128): Block {
       const norm = sequentialNorm(x, from, count);
       const usable = norm > LLAMA_TINY;
       const inverse = usable ? fround(1 / norm) : 0;
-      z.fill(0);
-      if (usable || !clears) for (let i = 0; i < count; i++) z[i] = x[from + i]! * inverse;
-      rotate(rotation, z);
+      const z = rotor.values;
+      const end = usable || !clears ? count : 0;
+      for (let i = 0; i < end; i++) z[i] = x[from + i]! * inverse;
+      z.fill(0, end);
+      rotor.rotate();
       let squares = 0;
       for (let i = 0; i < group; i++) {
         const index = nativeIndex(book, z[i]!);
@@ -141,7 +145,7 @@ function turboBlock(layout: Layout, group: 64 | 128): Block {
   };
 }
 
-const llama = (name: string, source: string, blockFor: (dim: number) => Block): Format =>
+const llama = (name: string, source: string, blockFor: (dim: number, kernels?: Kernels) => Block): Format =>
   blockFormat(
     {
       name: `llama/${name}`,
@@ -163,9 +167,9 @@ const HISTORIC = `${HEAD} with QK = 32, the layout before b9df4c3d8 (2026-03-30)
 const historicGroup = (dim: number): 64 | 128 => ((Math.ceil(dim / 64) * 64) % 128 === 0 ? 128 : 64);
 
 export const llamaTurboFormats: readonly Format[] = [
-  llama("turbo2", HEAD, () => turboBlock(two(128), 128)),
-  llama("turbo3", HEAD, () => turboBlock(three(128), 128)),
-  llama("turbo4", HEAD, () => turboBlock(four, 128)),
-  llama("turbo2-qk32", HISTORIC, (dim) => turboBlock(two(32), historicGroup(dim))),
-  llama("turbo3-qk32", HISTORIC, (dim) => turboBlock(three(32), historicGroup(dim))),
+  llama("turbo2", HEAD, (_, kernels) => turboBlock(two(128), 128, kernels)),
+  llama("turbo3", HEAD, (_, kernels) => turboBlock(three(128), 128, kernels)),
+  llama("turbo4", HEAD, (_, kernels) => turboBlock(four, 128, kernels)),
+  llama("turbo2-qk32", HISTORIC, (dim, kernels) => turboBlock(two(32), historicGroup(dim), kernels)),
+  llama("turbo3-qk32", HISTORIC, (dim, kernels) => turboBlock(three(32), historicGroup(dim), kernels)),
 ];

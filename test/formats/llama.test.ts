@@ -9,6 +9,8 @@ import { denseMatrices } from "../../src/formats/llama-dense.js";
 import { llamaRotation } from "../../src/formats/llama-rotation.js";
 import { nativeIndex } from "../../src/formats/native-codebook.js";
 import { findFormat } from "../../src/formats/registry.js";
+import { loadWasmSync } from "../../src/kernels/wasm.js";
+import { plainVectors, trickyVectors } from "../contract/inputs.js";
 
 const encode = (name: string, x: Float32Array): Uint8Array => {
   const codec = findFormat(`llama/${name}`).open({ dim: x.length });
@@ -174,4 +176,22 @@ it("the dense matrices are the native ones (digests of the C code's arrays)", ()
   const { rotation, sketch } = denseMatrices();
   expect(digest(rotation)).toBe("98e68773ebcb6d19207557e5922d907e452b75d9af049223cb6269c019ffa320");
   expect(digest(sketch)).toBe("109f3bfba78b204bfdf1ebe0c93126a54ca972edb21f995dd5129f33823df119");
+});
+
+describe("with kernels", () => {
+  it.each(["turbo2", "turbo3", "turbo4", "turbo2-qk32", "turbo3-qk32"])("%s: the same bytes", (name) => {
+    const kernels = loadWasmSync();
+    for (const dim of [64, 96, 128, 200, 256])
+      for (const x of [plainVectors(20, dim, dim), trickyVectors(40, dim, dim + 1)]) {
+        const [plain, fast] = [undefined, kernels].map((k) => {
+          const codec = findFormat(`llama/${name}`).open({ dim, ...(k ? { kernels: k } : {}) });
+          const out = new Uint8Array((x.length / dim) * codec.bytesPerVector);
+          // Memory that grows in between moves what the codec looks at.
+          k?.arena.release(k.arena.allocate(k.arena.u8.length));
+          codec.encode(x, out);
+          return out;
+        });
+        expect(fast).toEqual(plain);
+      }
+  });
 });
