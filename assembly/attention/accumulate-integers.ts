@@ -4,83 +4,17 @@
  * bytes of two tokens in turn (tile.ts): what is looked up is in pairs. Levels are integers of two bytes, looked up in
  * two planes, or multiples of 256, of one.
  *
- * Sums are kept in the order in which lookups find them: for each sixteen bytes of a row (the last ones may overlap
- * those before), pass, and nibble, sixteen coordinates. gatherSums brings them in order.
+ * Sums are kept in the order in which lookups find them (gather-sums.ts).
  */
-import { floats } from "../half";
-import { join, max4 } from "../lanes";
-import { bitsOf, byteLevelsOf, byteUnitOf, dimOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
-import {
-  firstCode,
-  groupBytes,
-  groupCodes,
-  highNibbles,
-  highStep,
-  integerPlanes,
-  LARGEST,
-  largest,
-  lowNibbles,
-  passesOf,
-  topBits,
-} from "./nibbles";
-import { integerScale, MOST_SUM, signLevels } from "./score-integers";
-import { LEAST, ROUNDER } from "./tables";
+import { bitsOf, byteLevelsOf, byteUnitOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
+import { BROKEN, FACTOR, HOW, MOST_BYTE_SUM, prepareWeights, USUAL, WEIGHT_BYTES } from "./block-weights";
+import { pieceAt, piecesOf, sumsOf } from "./gather-sums";
+import { groupBytes, highNibbles, integerPlanes, LARGEST, largest, lowNibbles, passesOf, topBits } from "./nibbles";
+import { MOST_SUM, signLevels } from "./score-integers";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
-/** The sum of magnitudes that 128 integers of one factor may have: 127 · 256 times it fits 31 bits. */
-const MOST_BYTE_SUM: f32 = 65900;
-
-const USUAL: i32 = 0;
-const SKIPPED: i32 = 1;
-const BROKEN: i32 = 2;
-
-/** A row of weights as integers: 256 bytes, then the factor of the block's sums, f32, and how it is, i32. */
-const WEIGHT_BYTES: usize = 272;
-const FACTOR: usize = 256;
-const HOW: usize = 260;
 /** Pairs of 128 tokens of 32 coordinates. */
 const PAIR_BYTES: usize = 8192;
-
-/** Four weights times halves, 0 where a weight is 0; returns their magnitudes. */
-@inline
-function scaledWeights(weights: v128, halves: usize, out: usize): v128 {
-  const product = f32x4.mul(weights, floats(v128.load16x4_u(halves)));
-  const scaled = v128.and(product, f32x4.ne(weights, f32x4.splat(0)));
-  v128.store(out, scaled);
-  return v128.and(scaled, i32x4.splat(0x7fffffff));
-}
-
-/** weights: (16·tiles,) · halves, as integers. unit: what a level's integers are multiples of. mostSum: of magnitudes. */
-function prepareWeights(
-  weights: usize, tiles: usize, n: usize, halves: usize, unit: f32, mostSum: f32, out: usize,
-): void {
-  const products = out + WEIGHT_BYTES; // f32, overwritten by whoever comes next
-  let most = f32x4.splat(0);
-  let sum = most;
-  for (let i: usize = 0; i < n; i++, weights += 64) {
-    const half = <usize>load<u32>(tiles + i * 4) + halves;
-    const to = products + i * 64;
-    const a = scaledWeights(v128.load(weights), half, to);
-    const b = scaledWeights(v128.load(weights + 16), half + 8, to + 16);
-    const c = scaledWeights(v128.load(weights + 32), half + 16, to + 32);
-    const d = scaledWeights(v128.load(weights + 48), half + 24, to + 48);
-    most = f32x4.pmax(f32x4.pmax(f32x4.pmax(f32x4.pmax(most, a), b), c), d);
-    sum = f32x4.add(f32x4.add(f32x4.add(f32x4.add(sum, a), b), c), d);
-  }
-  const total = join(sum);
-  const usual = total > LEAST && total < Infinity;
-  store<i32>(out, usual ? USUAL : total <= LEAST ? SKIPPED : BROKEN, HOW);
-  if (!usual) return;
-  const scale = integerScale(max4(most), total, mostSum);
-  store<f32>(out, unit / scale, FACTOR);
-  const s = f32x4.splat(scale);
-  const rounder = i32x4.splat(ROUNDER);
-  for (let at: usize = 0; at < n * 64; at += 32) {
-    const a = i32x4.sub(f32x4.add(f32x4.mul(v128.load(products + at), s), rounder), rounder);
-    const b = i32x4.sub(f32x4.add(f32x4.mul(v128.load(products + at + 16), s), rounder), rounder);
-    v128.store(out + (at >> 1), i16x8.narrow_i32x4_s(a, b));
-  }
-}
 
 /** acc: (4,) += sums · factor. */
 @inline
@@ -255,18 +189,6 @@ function sumDecoded(decoded: usize, pairs: usize, weights: usize, acc: usize): v
   addSums(acc + 112, h, factor);
 }
 
-/** Sixteen-byte pieces of a plane of `bytes` bytes. */
-@inline
-function piecesOf(bytes: usize): usize {
-  return (bytes + 15) >> 4;
-}
-
-/** Where a piece begins, from the beginning of the plane: the last one ends with it. May be below 0. */
-@inline
-function pieceAt(piece: usize, bytes: usize): usize {
-  return piece * 16 + 16 <= bytes ? piece * 16 : bytes - 16;
-}
-
 function sumOne(
   one: bool, last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, weights: usize,
   acc: usize,
@@ -346,12 +268,6 @@ function accumulateCodes(
   }
 }
 
-/** f32 of a row of sums of codes. */
-@inline
-function sumsOf(bits: i32, bytes: usize): usize {
-  return piecesOf(bytes / groupBytes(bits)) * passesOf(bits) * 32;
-}
-
 /**
  * levelBytes: 1 or 2, of integer levels; weights: (rows, weightStride) bytes of f32; tiles: pointers, n of them, at most
  * 8; acc: (rows, accStride) bytes; work: 8192 + 272 · rows + 512 bytes.
@@ -396,26 +312,4 @@ export function accumulateIntegers(
 function signBytePlanes(planes: usize): void {
   for (let p: usize = 0; p < 4; p++)
     for (let j: usize = 0; j < 16; j++) store<i8>(planes + p * 16 + j, (j >> p) & 1 ? 127 : -127);
-}
-
-function gather(bits: i32, bytes: usize, sums: usize, out: usize): void {
-  const codes = groupCodes(bits);
-  const plane = bytes / groupBytes(bits);
-  for (let piece: usize = 0; piece < piecesOf(plane); piece++)
-    for (let p: usize = 0; p < passesOf(bits); p++)
-      for (let nibble: usize = 0; nibble < 2; nibble++)
-        for (let lane: usize = 0; lane < 16; lane++, sums += 4) {
-          const byte = pieceAt(piece, plane) + lane;
-          if (byte >= plane) continue; // before the row, too: it is unsigned
-          const i = byte * codes + firstCode(bits, p) + nibble * highStep(bits);
-          store<f32>(out + i * 4, load<f32>(sums));
-        }
-}
-
-/** sums: a row of acc → out: (dim,) and, with a sketch, (sketch rows,), in order. */
-export function gatherSums(plan: usize, sums: usize, out: usize): void {
-  const bits = bitsOf(plan);
-  const bytes = codeBytes(plan);
-  gather(bits, bytes, sums, out);
-  if (sketchRowsOf(plan) > 0) gather(1, signBytes(plan), sums + sumsOf(bits, bytes) * 4, out + dimOf(plan) * 4);
 }

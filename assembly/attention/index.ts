@@ -6,7 +6,8 @@
  *   prepareTables8, prepareTables16                  tables               a query as tables
  *   scoreTables8, scoreTables16                      score-tables         ⟨query, key⟩ by lookup
  *   prepareIntegers, scoreIntegers                   score-integers       ⟨query, key⟩ for many queries
- *   accumulateIntegers, gatherSums                   accumulate-integers  Σ weight · value
+ *   accumulateIntegers                               accumulate-integers  Σ weight · value
+ *   gatherSums                                       gather-sums          such sums in order
  *   attendTiles                                      attend-tiles         a row of attention, all of it
  *   dotF32, accumulateF32                            ../dense             both over f32 rows
  *   dotQ8, dotQ4                                     ../ggml-dot          ⟨query, key⟩ over ggml blocks
@@ -23,8 +24,9 @@ export { accumulateF32, dotF32 } from "../dense";
 export { dotQ4, dotQ8 } from "../ggml-dot";
 export { scaleMax, softmaxWeights, weighTile } from "../softmax";
 export { addWaves } from "../waves";
-export { accumulateIntegers, gatherSums } from "./accumulate-integers";
+export { accumulateIntegers } from "./accumulate-integers";
 export { attendTiles } from "./attend-tiles";
+export { gatherSums } from "./gather-sums";
 export { prepareIntegers, scoreIntegers } from "./score-integers";
 export { scoreTables16, scoreTables8 } from "./score-tables";
 export { prepareTables16, prepareTables8 } from "./tables";
