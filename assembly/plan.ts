@@ -24,8 +24,11 @@
 @inline export function matrixOf(plan: usize): usize { return load<u32>(plan, 72); }
 @inline export function windowOf(plan: usize): i32 { return load<i32>(plan, 80); }
 @inline export function searchOf(plan: usize): usize { return load<u32>(plan, 84); }
-@inline export function byteLevelsOf(plan: usize): usize { return load<u32>(plan, 88); }
-@inline export function byteUnitOf(plan: usize): f32 { return load<f32>(plan, 92); }
+@inline export function wordPlanesOf(plan: usize): usize { return load<u32>(plan, 88); }
+@inline export function bytePlanesOf(plan: usize): usize { return load<u32>(plan, 92); }
+@inline export function wordUnitOf(plan: usize): f32 { return load<f32>(plan, 96); }
+@inline export function byteUnitOf(plan: usize): f32 { return load<f32>(plan, 100); }
+@inline export function signPlanesOf(plan: usize): usize { return load<u32>(plan, 104); }
 
 // The scratch, 16·dim bytes (dim ≥ 32, so 512 at least), is used as
 //   0        4·dim   z          the vector on its way

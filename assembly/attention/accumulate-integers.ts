@@ -6,13 +6,15 @@
  *
  * Sums are kept in the order in which lookups find them (gather-sums.ts).
  */
-import { bitsOf, byteLevelsOf, byteUnitOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
+import { bitsOf, bytePlanesOf, byteUnitOf, signPlanesOf, sketchRowsOf, wordPlanesOf, wordUnitOf } from "../plan";
 import { BROKEN, FACTOR, HOW, MOST_BYTE_SUM, prepareWeights, USUAL, WEIGHT_BYTES } from "./block-weights";
 import { pieceAt, piecesOf, sumsOf } from "./gather-sums";
-import { groupBytes, highNibbles, integerPlanes, LARGEST, largest, lowNibbles, passesOf, topBits } from "./nibbles";
-import { MOST_SUM, signLevels } from "./score-integers";
+import { groupBytes, highNibbles, lowNibbles, passesOf, topBits } from "./nibbles";
+import { MOST_SUM, SIGN_WORD_UNIT } from "./score-integers";
 import { codeBytes, codesOffset, signBytes, signsOffset } from "./tile";
 
+/** What the levels −1 and 1 of a sketch's bits are multiples of as integers of one byte. */
+const SIGN_BYTE_UNIT: f32 = 1.0 / (127 * 256);
 /** Pairs of 128 tokens of 32 coordinates. */
 const PAIR_BYTES: usize = 8192;
 
@@ -46,21 +48,11 @@ function lowBytes(one: bool, low: v128, index: v128): v128 {
 }
 
 @inline
-function storePairs(one: bool, low: v128, high: v128, index: v128, out: usize): void {
-  const l = lowBytes(one, low, index);
+function storePairs(low: v128, high: v128, index: v128, out: usize): void {
+  const l = i8x16.swizzle(low, index);
   const h = i8x16.swizzle(high, index);
   v128.store(out, lowPairs(l, h));
   v128.store(out + 16, highPairs(l, h));
-}
-
-/** The planes of a pass: `one` byte a level, or two. */
-@inline
-function lowPlane(one: bool, planes: usize): v128 {
-  return one ? i8x16.splat(0) : v128.load(planes);
-}
-@inline
-function highPlane(one: bool, planes: usize): v128 {
-  return one ? v128.load(planes) : v128.load(planes + 16);
 }
 
 /** One pass for one row of weights: 32 coordinates, acc: (32,). offset: of the first pair in a tile, `step` bytes each. */
@@ -77,8 +69,8 @@ function sumPass(
   weights: usize,
   acc: usize,
 ): void {
-  const low = lowPlane(one, planes);
-  const high = highPlane(one, planes);
+  const low = v128.load(planes);
+  const high = v128.load(planes + 16);
   let a = i32x4.splat(0);
   let b = a;
   let c = a;
@@ -130,27 +122,19 @@ function sumPass(
 /** The same lookups, kept: out: for each pair of tokens eight registers. */
 @inline
 function decodePass(
-  one: bool,
-  last: bool,
-  tiles: usize,
-  n: usize,
-  offset: usize,
-  step: usize,
-  plane: usize,
-  planes: usize,
-  out: usize,
+  last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, out: usize,
 ): void {
-  const low = lowPlane(one, planes);
-  const high = highPlane(one, planes);
+  const low = v128.load(planes);
+  const high = v128.load(planes + 16);
   for (const end = tiles + n * 4; tiles < end; tiles += 4) {
     let pair = <usize>load<u32>(tiles) + offset;
     for (const stop = out + 1024; out < stop; out += 128, pair += step) {
       const u = rowBytes(last, pair, plane);
       const v = rowBytes(last, pair + 16, plane);
-      storePairs(one, low, high, lowNibbles(u), out);
-      storePairs(one, low, high, lowNibbles(v), out + 32);
-      storePairs(one, low, high, highNibbles(u), out + 64);
-      storePairs(one, low, high, highNibbles(v), out + 96);
+      storePairs(low, high, lowNibbles(u), out);
+      storePairs(low, high, lowNibbles(v), out + 32);
+      storePairs(low, high, highNibbles(u), out + 64);
+      storePairs(low, high, highNibbles(v), out + 96);
     }
   }
 }
@@ -201,17 +185,14 @@ function sumOne(
 }
 
 function decodeOne(
-  one: bool, last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, out: usize,
+  last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, out: usize,
 ): void {
-  if (one) {
-    if (last) decodePass(true, true, tiles, n, offset, step, plane, planes, out);
-    else decodePass(true, false, tiles, n, offset, step, plane, planes, out);
-  } else if (last) decodePass(false, true, tiles, n, offset, step, plane, planes, out);
-  else decodePass(false, false, tiles, n, offset, step, plane, planes, out);
+  if (last) decodePass(true, tiles, n, offset, step, plane, planes, out);
+  else decodePass(false, tiles, n, offset, step, plane, planes, out);
 }
 
 /**
- * One kind of codes (those of vectors, or a sketch's bits). planes: (passes, 1 or 2, 16) bytes of integer levels, unit:
+ * One kind of codes (those of vectors, or a sketch's bits). planes: (passes, 2, 16) bytes of integer levels, of low ones 0 where `one`; unit:
  * what they are multiples of; acc: (rows, accStride) bytes.
  */
 function accumulateCodes(
@@ -250,19 +231,18 @@ function accumulateCodes(
   if (live == 0) return;
   // Of two tokens: planes, pieces and rows are twice as long.
   const apart = plane * 2;
-  const size: usize = one ? 16 : 32;
   let at: usize = 0;
   for (let piece: usize = 0; piece < piecesOf(plane); piece++) {
     for (let p: usize = 0; p < passes; p++, at += 128) {
       const last = bits == 3 && p == 3;
       const from = offset + pieceAt(piece, plane) * 2 + (bits == 3 && !last ? apart * p : 0);
-      if (live > 1) decodeOne(one, last, tiles, n, from, bytes * 2, apart, planes + p * size, work);
+      if (live > 1) decodeOne(last, tiles, n, from, bytes * 2, apart, planes + p * 32, work);
       for (let r: usize = 0; r < rows; r++) {
         const row = integers + r * WEIGHT_BYTES;
         if (load<i32>(row, HOW) != USUAL) continue;
         const sums = acc + r * accStride + at;
         if (live > 1) sumDecoded(work, n * 8, row, sums);
-        else sumOne(one, last, tiles, n, from, bytes * 2, apart, planes + p * size, row, sums);
+        else sumOne(one, last, tiles, n, from, bytes * 2, apart, planes + p * 32, row, sums);
       }
     }
   }
@@ -287,29 +267,16 @@ export function accumulateIntegers(
   const one = levelBytes == 1;
   const bits = bitsOf(plan);
   const bytes = codeBytes(plan);
-  let planes = byteLevelsOf(plan);
-  let unit = byteUnitOf(plan);
-  if (!one) {
-    planes = scratchOf(plan);
-    integerPlanes(levelsOf(plan), bits, planes);
-    unit = largest(levelsOf(plan), bits) / LARGEST;
-  }
+  const planes = one ? bytePlanesOf(plan) : wordPlanesOf(plan);
+  const unit = one ? byteUnitOf(plan) : wordUnitOf(plan);
   accumulateCodes(
     one, bits, planes, unit, weights, weightStride, rows, tiles, n, 0, codesOffset(plan), bytes, acc, accStride, work,
   );
   if (sketchRowsOf(plan) == 0) return;
-  planes = scratchOf(plan);
-  if (one) signBytePlanes(planes);
-  else integerPlanes(signLevels(plan), 1, planes);
-  unit = one ? <f32>(1.0 / (127 * 256)) : 1 / LARGEST;
+  const signPlanes = signPlanesOf(plan) + (one ? 128 : 0);
+  const signUnit = one ? SIGN_BYTE_UNIT : SIGN_WORD_UNIT;
   accumulateCodes(
-    one, 1, planes, unit, weights, weightStride, rows, tiles, n, 32, signsOffset(plan), signBytes(plan),
+    one, 1, signPlanes, signUnit, weights, weightStride, rows, tiles, n, 32, signsOffset(plan), signBytes(plan),
     acc + sumsOf(bits, bytes) * 4, accStride, work,
   );
-}
-
-/** planes: (4, 16) bytes: −127 or 127 for bit p of an index. */
-function signBytePlanes(planes: usize): void {
-  for (let p: usize = 0; p < 4; p++)
-    for (let j: usize = 0; j < 16; j++) store<i8>(planes + p * 16 + j, (j >> p) & 1 ? 127 : -127);
 }

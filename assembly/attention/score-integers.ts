@@ -4,16 +4,13 @@
  */
 import { floats } from "../half";
 import { join, max4 } from "../lanes";
-import { bitsOf, dimOf, factorOf, levelsOf, scratchOf, sketchRowsOf } from "../plan";
+import { bitsOf, dimOf, factorOf, signPlanesOf, sketchRowsOf, wordPlanesOf, wordUnitOf } from "../plan";
 import {
   firstCode,
   groupBytes,
   groupCodes,
   highNibbles,
   highStep,
-  integerPlanes,
-  LARGEST,
-  largest,
   lowNibbles,
   passesOf,
   topBits,
@@ -36,8 +33,8 @@ export function toInteger(x: f32, scale: f32): i32 {
   return <i32>i16x8.extract_lane_s(i16x8.narrow_i32x4_s(v, v), 0);
 }
 
-/** x: (n,) → header: step; then its integers, pairs as passes find them. Returns the end, a multiple of 16 on. */
-function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): usize {
+/** unit: of integer levels; x: (n,) → header: step; then its integers, pairs as passes find them. Returns the end, a multiple of 16 on. */
+function integersOf(unit: f32, bits: i32, x: usize, n: usize, out: usize): usize {
   const sign = i32x4.splat(0x7fffffff);
   let most = f32x4.splat(0);
   let sum = most;
@@ -50,7 +47,7 @@ function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): u
   const total = join(sum);
   const usual = total > LEAST && total < Infinity;
   const scale = usual ? integerScale(max, total, MOST_SUM) : 0;
-  store<f32>(out, usual ? largest(levels, bits) / LARGEST / scale : total <= LEAST ? 0 : NaN);
+  store<f32>(out, usual ? unit / scale : total <= LEAST ? 0 : NaN);
   out += 16;
   const codes = groupCodes(bits);
   for (let g: usize = 0; g < n; g += codes)
@@ -62,18 +59,12 @@ function integersOf(levels: usize, bits: i32, x: usize, n: usize, out: usize): u
   return out;
 }
 
-/** Levels −1 and 1 of a sketch's bits, in the plan's working space. */
-@inline
-export function signLevels(plan: usize): usize {
-  const levels = scratchOf(plan) + 256;
-  store<f32>(levels, -1);
-  store<f32>(levels, 1, 4);
-  return levels;
-}
+/** What the levels −1 and 1 of a sketch's bits are multiples of as integers of two bytes. */
+export const SIGN_WORD_UNIT: f32 = 1.0 / 8191;
 
 export function prepareIntegers(plan: usize, query: usize, sketched: usize, out: usize): void {
-  out = integersOf(levelsOf(plan), bitsOf(plan), query, dimOf(plan), out);
-  if (sketchRowsOf(plan) > 0) integersOf(signLevels(plan), 1, sketched, sketchRowsOf(plan), out);
+  out = integersOf(wordUnitOf(plan), bitsOf(plan), query, dimOf(plan), out);
+  if (sketchRowsOf(plan) > 0) integersOf(SIGN_WORD_UNIT, 1, sketched, sketchRowsOf(plan), out);
 }
 
 /** Low and high nibbles of sixteen tokens → pairs of integers, 64 bytes. */
@@ -218,10 +209,7 @@ export function scoreIntegers(
   const bits = bitsOf(plan);
   const dim = dimOf(plan);
   const sketch = sketchRowsOf(plan);
-  const planes = scratchOf(plan);
-  const signPlanes = planes + 128;
-  integerPlanes(levelsOf(plan), bits, planes);
-  if (sketch > 0) integerPlanes(signLevels(plan), 1, signPlanes);
+  const planes = wordPlanesOf(plan);
   const signQueries = queries + 16 + dim * 2;
   for (const end = tiles + n * 4; tiles < end; tiles += 4, out += 64) {
     const tile = <usize>load<u32>(tiles);
@@ -229,7 +217,7 @@ export function scoreIntegers(
     else decodeRows(bits, tile + codesOffset(plan), codeBytes(plan), planes, work);
     score16(queries, stride, rows, dim, work, tile, out, outStride, false, 0);
     if (sketch == 0) continue;
-    decodeRows(1, tile + signsOffset(plan), signBytes(plan), signPlanes, work);
+    decodeRows(1, tile + signsOffset(plan), signBytes(plan), signPlanesOf(plan), work);
     score16(signQueries, stride, rows, sketch, work, tile + 32, out, outStride, true, factorOf(plan));
   }
 }

@@ -40,13 +40,3 @@ export function byteLevels(levels: Float32Array): ByteLevels {
   }
   return best;
 }
-
-/** (passes, 16): for each nibble of a pass (assembly/attention/nibbles.ts) the value of its code. */
-export function lookupTables(bits: number, values: Int8Array): Int8Array {
-  const passes = bits === 4 ? 1 : bits === 3 ? 4 : 4 / bits;
-  const mask = (1 << bits) - 1;
-  return Int8Array.from({ length: 16 * passes }, (_, at) => {
-    const [pass, j] = [at >> 4, at & 15];
-    return values[(bits >= 3 ? j : j >> (pass * bits)) & mask]!;
-  });
-}

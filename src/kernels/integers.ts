@@ -103,6 +103,9 @@ export function integerQuery(levels: Float32Array, x: Float32Array): { step: num
   return { step: fround(integerUnit(levels) / scale), values: toIntegers(x, scale) };
 }
 
+/** The levels of a sketch's bits. */
+export const SIGN_LEVELS = Float32Array.of(-1, 1);
+
 /** Bytes of an integer level: what sums of values are looked up in. */
 export type LevelBytes = 1 | 2;
 

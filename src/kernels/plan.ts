@@ -25,8 +25,11 @@
  *  76      scratch      → 4·dim f32 of working space
  *  80      window       u32, bits of a trellis window (core/trellis.ts); 0: codes are the indices of levels
  *  84      search       → 128 + max(dim, 64)·2^(window − bits) bytes of working space, or 0
- *  88      byteLevels   → (passes, 16) i8, levels as integers (byte-levels.ts); 0 without tiles
- *  92      byteUnit     f32, what 256 times those are multiples of
+ *  88      wordPlanes   → (passes, 2, 16) u8, levels as integers of two bytes (integers.ts, lookup-planes.ts), or 0
+ *  92      bytePlanes   → the same of one byte
+ *  96      wordUnit     f32, what integers of two bytes are multiples of
+ * 100      byteUnit     f32, those of one byte
+ * 104      signPlanes   → (2, 4, 2, 16) u8, the levels −1 and 1 of a sketch, of two bytes and of one; 0 without
  *
  * With a window the tables of centroids and levels have 2^window values, boundaries none, and codes are MSB first.
  *
@@ -37,9 +40,10 @@ import type { Sketch } from "../core/qjl.js";
 import type { Quantizer } from "../core/quantizer.js";
 import { SCALE_RULES } from "../core/scale.js";
 import type { Arena } from "./arena.js";
-import { byteLevels, lookupTables } from "./byte-levels.js";
+import { levelsForSums, SIGN_LEVELS } from "./integers.js";
+import { lookupPlanes } from "./lookup-planes.js";
 
-const PLAN_BYTES = 96;
+const PLAN_BYTES = 112;
 
 /** Where the parts of a vector are, in bytes. */
 export interface VectorLayout {
@@ -86,10 +90,16 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch, window =
   ];
   const searchBytes = window > 0 ? 128 + (Math.max(dim, 64) << (window - codebook.bits)) : 0;
   const room = (t: Float32Array): number => Math.ceil(t.byteLength / 16) * 16;
-  const bytes = window === 0 && codebook.bits <= 4 ? byteLevels(q.levels) : undefined;
-  const lookup = bytes ? lookupTables(codebook.bits, bytes.values) : new Int8Array(0);
+  const tiled = window === 0 && codebook.bits <= 4;
+  const integers = tiled ? ([2, 1] as const).map((width) => levelsForSums(q.levels, width)) : [];
+  const signs = tiled && rows > 0 ? ([2, 1] as const).map((width) => levelsForSums(SIGN_LEVELS, width)) : [];
+  const planes = [
+    ...integers.map(({ values }) => lookupPlanes(codebook.bits, values)),
+    ...signs.map(({ values }) => lookupPlanes(1, values)),
+  ];
   const pointer = arena.allocate(
-    PLAN_BYTES + tables.reduce((sum, t) => sum + room(t), searchBytes + lookup.length),
+    PLAN_BYTES +
+      tables.reduce((sum, t) => sum + room(t), searchBytes + planes.reduce((sum, p) => sum + p.length, 0)),
   );
   const word = pointer >>> 2;
   const rule = SCALE_RULES.indexOf(q.rule);
@@ -104,8 +114,14 @@ export function createPlan(arena: Arena, q: Quantizer, sketch?: Sketch, window =
     at += room(table);
   });
   arena.u32[word + 21] = window > 0 ? at : 0;
-  arena.u32[word + 22] = bytes ? at : 0;
-  arena.f32[word + 23] = bytes?.unit ?? 0;
-  arena.u8.set(new Uint8Array(lookup.buffer), at);
+  if (window > 0) at += searchBytes;
+  const planesAt = planes.map((plane) => {
+    arena.u8.set(plane, at);
+    at += plane.length;
+    return at - plane.length;
+  });
+  arena.u32.set([planesAt[0] ?? 0, planesAt[1] ?? 0], word + 22);
+  arena.f32.set([integers[0]?.unit ?? 0, integers[1]?.unit ?? 0], word + 24);
+  arena.u32[word + 26] = planesAt[2] ?? 0;
   return { pointer, release: () => arena.release(pointer) };
 }

@@ -9,6 +9,7 @@ import {
   keyOrder,
   type LevelBytes,
   levelsForSums,
+  SIGN_LEVELS,
   sumFloats,
   sumOrder,
 } from "./integers.js";
@@ -35,7 +36,6 @@ interface TilePlan extends TileShape {
 }
 
 type Side = "key" | "value";
-const SIGNS = Float32Array.of(-1, 1);
 
 export abstract class ReferenceTileKernels implements TileKernels {
   constructor(readonly arena: Arena) {}
@@ -298,7 +298,7 @@ export abstract class ReferenceTileKernels implements TileKernels {
     const signs: Part = {
       bits: 1,
       n: sketchRows,
-      levels: SIGNS,
+      levels: SIGN_LEVELS,
       at: signsAt,
       half: 2,
       factor: f32[word + 11]!,
