@@ -17,6 +17,7 @@ import { HalfRows } from "./half-rows.js";
 import { KeyOffset } from "./key-offset.js";
 import { type KeyReader, type Precision, ROWS, type Space, TILE, type ValueReader } from "./readers.js";
 import { RunningSoftmax } from "./running-softmax.js";
+import { type Share, WholeStep } from "./share.js";
 import type { SideCodec } from "./side-codec.js";
 import { RunList, type TokenRuns } from "./token-runs.js";
 import { WholeRows } from "./whole-rows.js";
@@ -56,6 +57,7 @@ export class Attention {
   readonly #halves: HalfRows | undefined;
   readonly #offset: KeyOffset | undefined;
   readonly #present = new RunList();
+  readonly #whole = new WholeStep();
   /** For each row: tokens it sees in all, and those of the tile at hand. */
   readonly #seen = new Int32Array(ROWS);
   readonly #limits = new Int32Array(ROWS);
@@ -99,7 +101,7 @@ export class Attention {
 
   /**
    * queries: (count, heads, dim), the last `count` tokens of `runs` → out: the same shape. heads is a multiple of
-   * the heads of keys; query head h reads head ⌊h · kvHeads / heads⌋.
+   * the heads of keys; query head h reads head ⌊h · kvHeads / heads⌋. share: which units of it; default: all.
    */
   attend(
     runs: TokenRuns,
@@ -108,6 +110,7 @@ export class Attention {
     out: Float32Array,
     precision: Precision,
     options: AttendOptions,
+    share: Share = this.#whole.open(this.#kvHeads),
   ): void {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
@@ -117,11 +120,15 @@ export class Attention {
     this.#softmax.scale[0] = options.scale ?? 1 / Math.sqrt(this.#dim);
     keys.open(this.#space);
     values.open(this.#space);
-    for (let head = 0; head < this.#kvHeads; head++)
-      for (let from = 0; from < rows; from += ROWS) {
-        const n = Math.min(ROWS, rows - from);
-        this.#block(runs, keys, values, head, queries, heads, out, count, from, n, options);
+    const { parts } = share;
+    for (let unit = share.next(); unit >= 0; unit = share.next()) {
+      const part = unit % parts;
+      const end = Math.floor(((part + 1) * rows) / parts);
+      for (let from = Math.floor((part * rows) / parts); from < end; from += ROWS) {
+        const n = Math.min(ROWS, end - from);
+        this.#block(runs, keys, values, (unit - part) / parts, queries, heads, out, count, from, n, options);
       }
+    }
   }
 
   /** Rows from … from + rows of a head: row r is query ⌊r / group⌋, head r mod group of the group. */

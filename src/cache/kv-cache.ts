@@ -12,6 +12,7 @@
  * results on any backend and host.
  */
 import { Attention } from "../attention/attend.js";
+import { type AttentionSteps, isThreaded } from "../attention/threaded.js";
 import { assertFloat32, assertInteger, assertOneOf } from "../core/check.js";
 import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
@@ -48,6 +49,8 @@ export class KvCache implements Iterable<SequenceHandle> {
   readonly config: CacheConfig;
   readonly #parts: CacheParts;
   readonly #attention: Attention;
+  /** The same over threads, where the backend has some. */
+  readonly #threads: AttentionSteps | undefined;
   readonly #runs: PagedRuns;
 
   /** @throws TypeError, RangeError, FormatError UNKNOWN_FORMAT. */
@@ -55,11 +58,11 @@ export class KvCache implements Iterable<SequenceHandle> {
     this.#parts = openParts(options);
     const { config, kernels, codecs } = this.#parts;
     this.config = config;
-    const { headDim, kvHeads, sinks, recent, center } = config;
-    this.#attention = new Attention(kernels, headDim, kvHeads, codecs.distinct, {
-      halves: sinks + recent,
-      center,
-    });
+    const { headDim: dim, kvHeads, pageTokens, sinks, recent, center } = config;
+    const halves = sinks + recent;
+    this.#attention = new Attention(kernels, dim, kvHeads, codecs.distinct, { halves, center });
+    const recipe = { dim, kvHeads, pageTokens, sides: codecs.requests, halves, center };
+    if (isThreaded(kernels)) this.#threads = kernels.openAttention(this.#attention, codecs.distinct, recipe);
     this.#runs = new PagedRuns(this.#parts);
   }
 
@@ -191,7 +194,8 @@ export class KvCache implements Iterable<SequenceHandle> {
       );
     const result = outputFor(out, queries.length);
     this.#runs.open(sequence, layer);
-    this.#attention.attend(this.#runs, queries, heads, result, precisionOf(this.config, options), options);
+    const steps = this.#threads ?? this.#attention;
+    steps.attend(this.#runs, queries, heads, result, precisionOf(this.config, options), options);
     return result;
   }
 
@@ -295,6 +299,7 @@ export class KvCache implements Iterable<SequenceHandle> {
     this.#parts.sinks.dispose();
     this.#parts.vectors.release();
     this.#parts.encoder.release();
+    this.#threads?.close();
     this.#attention.release();
     for (const codec of this.#parts.codecs.distinct) codec.release();
   }

@@ -7,6 +7,7 @@
  * what the kernels read. Each (layer, side) begins at a
  * multiple of 16 bytes; that padding is part of the page's size and is counted.
  */
+import type { PageRegion } from "../attention/paged-layer.js";
 import type { Side } from "../formats/format.js";
 
 export interface Geometry {
@@ -17,25 +18,16 @@ export interface Geometry {
   readonly pages: number;
 }
 
-/** One (layer, side) of a page. */
-export interface Region {
-  readonly offset: number;
-  /** Bytes per vector. */
-  readonly stride: number;
-  /** Bytes per head: pageTokens · stride. */
-  readonly headBytes: number;
-}
-
 export class PageLayout {
   readonly pageBytes: number;
   /** Bytes of one token in all layers, both sides, all heads, without padding. */
   readonly tokenBytes: number;
-  readonly #regions: readonly Region[];
+  readonly #regions: readonly PageRegion[];
 
   /** stride: bytes per vector of a layer's side. */
   constructor(geometry: Geometry, stride: (layer: number, side: Side) => number) {
     const { layers, kvHeads, pageTokens } = geometry;
-    const regions: Region[] = [];
+    const regions: PageRegion[] = [];
     let offset = 0;
     let tokenBytes = 0;
     for (let layer = 0; layer < layers; layer++) {
@@ -52,7 +44,7 @@ export class PageLayout {
     this.tokenBytes = tokenBytes;
   }
 
-  region(layer: number, side: Side): Region {
+  region(layer: number, side: Side): PageRegion {
     return this.#regions[2 * layer + (side === "key" ? 0 : 1)]!;
   }
 }

@@ -1,6 +1,7 @@
 /** The parts of a cache, as the modules of this folder see them, and how they are put together. */
 import { openSide } from "../attention/open-side.js";
 import type { SideCodec } from "../attention/side-codec.js";
+import type { SideRequest } from "../attention/threaded.js";
 import type { Side } from "../formats/format.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { Encoder } from "./encoder.js";
@@ -32,6 +33,8 @@ export interface LayerCodecs {
   readonly key: readonly SideCodec[];
   readonly value: readonly SideCodec[];
   readonly distinct: readonly SideCodec[];
+  /** How each of those was opened. */
+  readonly requests: readonly SideRequest[];
 }
 
 /** @throws TypeError, RangeError, FormatError UNKNOWN_FORMAT. */
@@ -58,16 +61,19 @@ export function openParts(options: KvCacheOptions): CacheParts {
 function openCodecs(config: CacheConfig, kernels: Kernels): LayerCodecs {
   const { headDim: dim, seed, keyScale, valueScale, pageTokens } = config;
   const opened = new Map<string, SideCodec>();
+  const requests: SideRequest[] = [];
   const open = (format: string, side: Side): SideCodec => {
     const scale = side === "key" ? keyScale : valueScale;
     let codec = opened.get(`${side} ${format}`);
     if (!codec) {
-      codec = openSide(format, kernels, { dim, seed, side, pageTokens, ...(scale ? { scale } : {}) });
+      const request = { format, dim, seed, side, pageTokens, ...(scale ? { scale } : {}) };
+      codec = openSide(format, kernels, request);
       opened.set(`${side} ${format}`, codec);
+      requests.push(request);
     }
     return codec;
   };
   const key = config.key.map((format) => open(format, "key"));
   const value = config.value.map((format) => open(format, "value"));
-  return { key, value, distinct: [...opened.values()] };
+  return { key, value, distinct: [...opened.values()], requests };
 }

@@ -24,6 +24,8 @@ export interface RecentTokens {
 export class RecentBlocks {
   /** Tokens in halves: the last so many of each layer, but for sinks. */
   readonly tokens: number;
+  /** Of a head's keys, or values. */
+  readonly headBytes: number;
   readonly blockBytes: number;
   readonly #arena: Arena;
   readonly #geometry: Geometry;
@@ -33,7 +35,8 @@ export class RecentBlocks {
   constructor(arena: Arena, geometry: Geometry, tokens: number) {
     const { layers, kvHeads, headDim } = geometry;
     this.tokens = tokens;
-    this.blockBytes = 2 * layers * kvHeads * tokens * 2 * headDim;
+    this.headBytes = tokens * 2 * headDim;
+    this.blockBytes = 2 * layers * kvHeads * this.headBytes;
     this.#arena = arena;
     this.#geometry = geometry;
   }
@@ -45,9 +48,8 @@ export class RecentBlocks {
 
   /** Where the ring of a head begins: (tokens, headDim) halves. */
   pointer(block: RecentBlock, layer: number, side: Side, head: number): number {
-    const { kvHeads, headDim } = this.#geometry;
-    const row = (2 * layer + (side === "key" ? 0 : 1)) * kvHeads + head;
-    return block.pointer + row * this.tokens * 2 * headDim;
+    const row = (2 * layer + (side === "key" ? 0 : 1)) * this.#geometry.kvHeads + head;
+    return block.pointer + row * this.headBytes;
   }
 
   bytes(block: RecentBlock): Uint8Array {

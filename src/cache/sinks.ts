@@ -11,6 +11,8 @@ import type { Geometry } from "./layout.js";
 export class SinkBlocks {
   /** Tokens in halves: positions below this. */
   readonly tokens: number;
+  /** Of a head's keys, or values. */
+  readonly headBytes: number;
   readonly blockBytes: number;
   readonly #arena: Arena;
   readonly #geometry: Geometry;
@@ -22,7 +24,8 @@ export class SinkBlocks {
   constructor(arena: Arena, geometry: Geometry, tokens: number) {
     const { layers, kvHeads, headDim, pages } = geometry;
     this.tokens = tokens;
-    this.blockBytes = 2 * layers * kvHeads * tokens * 2 * headDim;
+    this.headBytes = tokens * 2 * headDim;
+    this.blockBytes = 2 * layers * kvHeads * this.headBytes;
     this.#arena = arena;
     this.#geometry = geometry;
     this.#pointers = new Uint32Array(tokens > 0 ? pages : 0);
@@ -39,9 +42,8 @@ export class SinkBlocks {
 
   /** Where the halves of a head begin in a page's block: (tokens, headDim). */
   pointer(page: number, layer: number, side: Side, head: number): number {
-    const { kvHeads, headDim } = this.#geometry;
-    const row = (2 * layer + (side === "key" ? 0 : 1)) * kvHeads + head;
-    return this.#pointers[page]! + row * this.tokens * 2 * headDim;
+    const row = (2 * layer + (side === "key" ? 0 : 1)) * this.#geometry.kvHeads + head;
+    return this.#pointers[page]! + row * this.headBytes;
   }
 
   bytes(page: number): Uint8Array {

@@ -4,16 +4,19 @@
  * an `allocate`.
  */
 
-/** What grows: an ArrayBuffer that is copied, or the memory of a module. */
-export interface Backing {
-  readonly buffer: ArrayBuffer;
-  /** Makes the buffer at least `bytes` long, zeros at the end. @throws RangeError when it cannot. */
-  growTo(bytes: number): void;
-}
-
-interface Span {
+/** Bytes start … end − 1. */
+export interface Span {
   start: number;
   end: number;
+}
+
+/** What grows: an ArrayBuffer that is copied, or the memory of a module, which others may make grow too. */
+export interface Backing {
+  readonly buffer: ArrayBuffer;
+  /** Makes the buffer at least `bytes` longer: what is new, all zeros. @throws RangeError when it cannot. */
+  growBy(bytes: number): Span;
+  /** Makes `buffer` as long as the memory is by now, whoever made it grow. */
+  refresh(): void;
 }
 
 const ALIGN = 16;
@@ -25,15 +28,19 @@ export class Arena {
   readonly #backing: Backing;
   readonly #free: Span[];
   readonly #sizes = new Map<number, number>();
+  /** Bytes of the buffer that are this arena's to give out. */
+  #owned: number;
   #u8!: Uint8Array<ArrayBuffer>;
   #u16!: Uint16Array<ArrayBuffer>;
   #u32!: Uint32Array<ArrayBuffer>;
   #f32!: Float32Array<ArrayBuffer>;
 
-  /** base: first byte that may be given out. */
+  /** base: first byte that may be given out; the buffer's length: only what the arena makes it grow by. */
   constructor(backing: Backing, base: number) {
+    const end = backing.buffer.byteLength;
     this.#backing = backing;
-    this.#free = [{ start: align(Math.max(base, ALIGN)), end: backing.buffer.byteLength }];
+    this.#free = base < end ? [{ start: align(Math.max(base, ALIGN)), end }] : [];
+    this.#owned = base < end ? end : 0;
     this.#look();
   }
 
@@ -60,11 +67,9 @@ export class Arena {
   /** A 16-byte aligned region of at least `bytes` bytes, contents unspecified. */
   allocate(bytes: number): number {
     const size = align(Math.max(bytes, 1));
-    let at = this.#free.findIndex((span) => span.end - span.start >= size);
-    if (at < 0) {
-      this.#grow(size);
-      at = this.#free.length - 1;
-    }
+    const fits = (span: Span): boolean => span.end - span.start >= size;
+    let at = this.#free.findIndex(fits);
+    for (; at < 0; at = this.#free.findIndex(fits)) this.#grow(size);
     const span = this.#free[at]!;
     const start = span.start;
     span.start += size;
@@ -95,6 +100,12 @@ export class Arena {
     return this.#u8.subarray(pointer, pointer + n);
   }
 
+  /** Makes views reach what others had the memory grow by. */
+  refresh(): void {
+    this.#backing.refresh();
+    this.#look();
+  }
+
   #look(): void {
     const { buffer } = this.#backing;
     this.#u8 = new Uint8Array(buffer);
@@ -112,14 +123,14 @@ export class Arena {
     }
   }
 
+  /** Another arena may have taken what follows the last free span: then the next try joins what this one got. */
   #grow(size: number): void {
-    const old = this.#backing.buffer.byteLength;
     const last = this.#free.at(-1);
-    const open = last && last.end === old ? old - last.start : 0;
-    this.#backing.growTo(Math.max(old + size - open, old + Math.min(old, MAX_SPARE)));
-    const end = this.#backing.buffer.byteLength;
-    if (open > 0) last!.end = end;
-    else this.#free.push({ start: old, end });
+    const open = last && last.end === this.#backing.buffer.byteLength ? last.end - last.start : 0;
+    const grown = this.#backing.growBy(Math.max(size - open, Math.min(this.#owned, MAX_SPARE)));
+    this.#owned += grown.end - grown.start;
+    this.#free.push(grown);
+    if (last) this.#join(this.#free.length - 2);
     this.#look();
   }
 }

@@ -21,7 +21,7 @@ import {
 } from "../core/trellis-quantizer.js";
 import { SPAN, sumWaves } from "../core/waves.js";
 import { rotate, unrotate } from "../core/wht.js";
-import { Arena, type Backing } from "./arena.js";
+import { Arena, type Backing, type Span } from "./arena.js";
 import { dotQ4Row, dotQ8Row, ggmlQuery } from "./ggml-dot.js";
 import type { Kernels } from "./kernels.js";
 import { ReferenceTileKernels } from "./reference-tiles.js";
@@ -30,11 +30,14 @@ const { fround } = Math;
 
 class GrowingBuffer implements Backing {
   buffer = new ArrayBuffer(1 << 16);
-  growTo(bytes: number): void {
-    const larger = new ArrayBuffer(Math.ceil(bytes / 65536) * 65536);
+  growBy(bytes: number): Span {
+    const start = this.buffer.byteLength;
+    const larger = new ArrayBuffer(start + Math.ceil(bytes / 65536) * 65536);
     new Uint8Array(larger).set(new Uint8Array(this.buffer));
     this.buffer = larger;
+    return { start, end: larger.byteLength };
   }
+  refresh(): void {}
 }
 
 /** A plan as the core's own types, over views of the arena. */

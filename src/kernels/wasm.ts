@@ -5,10 +5,11 @@
  *
  * A page with a content security policy needs `wasm-unsafe-eval` in it, as for any WebAssembly.
  */
-import { Arena, type Backing } from "./arena.js";
+import { Arena, type Backing, type Span } from "./arena.js";
 import { KERNELS_BASE64 } from "./embedded.generated.js";
 import { ATTENTION_BASE64 } from "./embedded-attention.generated.js";
 import type { Kernels } from "./kernels.js";
+import { importSharedMemory } from "./shared-import.js";
 
 /** assembly/index.ts and assembly/attention/index.ts have the same numbers. */
 const ABI_VERSION = 5;
@@ -104,6 +105,33 @@ export async function loadWasmFrom(source: WasmSource): Promise<Kernels> {
   return instantiate(await compileFrom(source), await attention.compile());
 }
 
+/** What threads need to compute on one memory; may be sent to workers. */
+export interface SharedWasm {
+  readonly codec: WebAssembly.Module;
+  readonly attention: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+}
+
+/**
+ * A backend whose memory other threads may join: the same modules, told that the memory is shared.
+ * @throws Error where the engine has no WebAssembly, no SIMD or no shared memory.
+ */
+export async function loadSharedWasm(): Promise<{ readonly kernels: Kernels; readonly shared: SharedWasm }> {
+  assertWasm();
+  const [codecModule, attentionModule] = await Promise.all(
+    [KERNELS_BASE64, ATTENTION_BASE64].map((base64) =>
+      WebAssembly.compile(importSharedMemory(fromBase64(base64))),
+    ) as [Promise<WebAssembly.Module>, Promise<WebAssembly.Module>],
+  );
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
+  const kernels = bind(codecModule, attentionModule, memory);
+  return { kernels, shared: { codec: codecModule, attention: attentionModule, memory } };
+}
+
+/** Another thread's kernels on the same memory. Its arena has what it makes the memory grow by, and nothing else. */
+export const joinSharedWasm = ({ codec, attention, memory }: SharedWasm): Kernels =>
+  bind(codec, attention, memory, memory.buffer.byteLength);
+
 async function compileFrom(source: WasmSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return WebAssembly.compile(source);
@@ -136,17 +164,32 @@ class WasmMemory implements Backing {
     return this.memory.buffer;
   }
 
-  growTo(bytes: number): void {
-    const pages = Math.ceil(bytes / PAGE) - this.memory.buffer.byteLength / PAGE;
-    if (pages > 0) this.memory.grow(pages);
+  growBy(bytes: number): Span {
+    const pages = Math.ceil(bytes / PAGE);
+    const start = this.memory.grow(pages) * PAGE;
+    return { start, end: start + pages * PAGE };
+  }
+
+  refresh(): void {
+    this.memory.grow(0);
   }
 }
 
-/** The modules' own functions are the methods: nothing stands between. */
+/** A backend with a memory of its own. */
 function instantiate(codecModule: WebAssembly.Module, attentionModule: WebAssembly.Module): Kernels {
   if (!WebAssembly.Module.exports(codecModule).some(({ name }) => name === "ABI_VERSION"))
     throw new Error("kernels: this module is not kernels.wasm");
   const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
+  return bind(codecModule, attentionModule, memory);
+}
+
+/** The modules' own functions are the methods: nothing stands between. base: where the arena begins; default: behind theirs. */
+function bind(
+  codecModule: WebAssembly.Module,
+  attentionModule: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  base?: number,
+): Kernels {
   const instances = [codecModule, attentionModule].map(
     (module) => new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports,
   ) as [Exports, Exports];
@@ -155,9 +198,9 @@ function instantiate(codecModule: WebAssembly.Module, attentionModule: WebAssemb
     throw new Error(
       `kernels: expected ABI versions ${ABI_VERSION} and ${ATTENTION_ABI_VERSION}, got ${versions.join(" and ")}; take kernels.wasm of this release`,
     );
-  const base = Math.max(...instances.map((exports) => exports.heapBase.value as number));
+  const heapBase = Math.max(...instances.map((exports) => exports.heapBase.value as number));
   const functions: Record<string, unknown> = {};
   for (const { ABI_VERSION: _, heapBase: __, ...its } of instances) Object.assign(functions, its);
-  const arena = new Arena(new WasmMemory(memory), base);
+  const arena = new Arena(new WasmMemory(memory), base ?? heapBase);
   return Object.freeze({ name: "wasm-simd", arena, ...(functions as unknown as Functions) });
 }

@@ -1,0 +1,2 @@
+/** What #worker-threads is outside Node (package.json, imports): no threads. */
+export const Worker = undefined;

@@ -1,0 +1,2 @@
+/** Threads as Node has them. */
+export { Worker } from "node:worker_threads";

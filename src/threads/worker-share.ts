@@ -1,0 +1,45 @@
+/** The units of steps that a worker takes. */
+import type { Share } from "../attention/share.js";
+import { DONE, takeUnit, WAITING } from "./control.js";
+import { AT } from "./job.js";
+
+export class WorkerShare implements Share {
+  parts = 1;
+  readonly #control: Int32Array;
+  readonly #job: Float64Array;
+  #serial = -1;
+  /** Taken and not yet given to `next`; −1: none. */
+  #taken = -1;
+  #working = false;
+
+  constructor(control: Int32Array, job: Float64Array) {
+    this.#control = control;
+    this.#job = job;
+  }
+
+  /** Takes a unit of whatever step is there. False: there is none. From then on, and while `next` gives units, the job stays. */
+  open(): boolean {
+    if (this.#taken < 0) this.#taken = takeUnit(this.#control);
+    if (this.#taken < 0) return false;
+    this.#serial = this.#job[AT.serial]!;
+    this.parts = this.#job[AT.parts]!;
+    return true;
+  }
+
+  /** The unit before is done. One of another step than that which was opened is kept for the next `open`. */
+  next(): number {
+    if (this.#working) this.#finish();
+    if (this.#taken < 0) this.#taken = takeUnit(this.#control);
+    if (this.#taken < 0 || this.#job[AT.serial] !== this.#serial) return -1;
+    const unit = this.#taken;
+    this.#taken = -1;
+    this.#working = true;
+    return unit;
+  }
+
+  #finish(): void {
+    this.#working = false;
+    Atomics.add(this.#control, DONE, 1);
+    if (Atomics.load(this.#control, WAITING) === 1) Atomics.notify(this.#control, DONE);
+  }
+}
