@@ -8,6 +8,7 @@ import { judge, markdown } from "./must-show.mjs";
 
 const SUITES = {
   attention: () => import("./attention.mjs"),
+  threads: () => import("./threads.mjs"),
   modules: () => import("./modules.mjs"),
   kernels: () => import("./kernels.mjs"),
   cache: () => import("./cache.mjs"),

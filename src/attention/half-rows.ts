@@ -73,7 +73,9 @@ export class HalfRows {
   }
 
   #widen(keys: number, values: number, slot: number, count: number, row: number): void {
-    const [from, to, n] = [2 * slot * this.#dim, 4 * row * this.#dim, count * this.#dim];
+    const from = 2 * slot * this.#dim;
+    const to = 4 * row * this.#dim;
+    const n = count * this.#dim;
     this.#kernels.f16ToF32(keys + from, this.#keys + to, n);
     this.#kernels.f16ToF32(values + from, this.#values + to, n);
   }

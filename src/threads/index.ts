@@ -24,6 +24,8 @@ export interface ThreadsOptions {
 
 /** A WASM backend whose steps of attention run on several threads. */
 export interface Threads extends ThreadedKernels {
+  /** Heads of steps, or parts of them, that workers have done so far. */
+  readonly helped: number;
   /** Ends the workers; caches of this backend go on with one thread. */
   dispose(): Promise<void>;
 }
@@ -59,6 +61,9 @@ async function withWorkers(program: URL, count: number): Promise<Threads | undef
     get threads() {
       return team.workers + 1;
     },
+    get helped() {
+      return team.helped;
+    },
     openAttention: (own: Attention, codecs: readonly SideCodec[], recipe: AttentionRecipe) =>
       new ThreadedAttention(team, arena, own, codecs, attentions++, recipe),
     dispose: () => team.end(),
@@ -69,6 +74,7 @@ async function alone(): Promise<Threads> {
   return Object.freeze({
     ...(await loadWasm()),
     threads: 1,
+    helped: 0,
     openAttention: () => undefined,
     dispose: async () => {},
   });

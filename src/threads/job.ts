@@ -1,11 +1,11 @@
-/** One step written down as numbers (f64, so that pointers, counts and f32 all fit), and read by another thread. */
+/** One step written down as numbers, and read by another thread. */
 import type { AttendOptions } from "../attention/attend.js";
 import { type HalfBlocks, PagedLayer, type PageRegion } from "../attention/paged-layer.js";
 import { PRECISIONS, type Precision } from "../attention/readers.js";
 import type { SideCodec } from "../attention/side-codec.js";
 import type { Arena } from "../kernels/arena.js";
 
-/** Where each number is. */
+/** Where each of the words is. */
 export const AT = {
   /** Steps published so far. */
   serial: 0,
@@ -19,90 +19,99 @@ export const AT = {
   values: 5,
   heads: 6,
   parts: 7,
-  /** Options: which of PRECISIONS, and the others as they are. */
+  /** Which of PRECISIONS. */
   precision: 8,
-  scale: 9,
-  sparse: 10,
-  window: 11,
-  sinks: 12,
   /** The layer. */
-  tokens: 13,
-  layer: 14,
-  sinkTokens: 15,
-  recentFrom: 16,
-  ring: 17,
+  tokens: 9,
+  layer: 10,
+  sinkTokens: 11,
+  recentFrom: 12,
+  ring: 13,
   /** Which codecs of the attention. */
-  key: 18,
-  value: 19,
+  key: 14,
+  value: 15,
   /** Where the list of its pages is. */
-  pages: 20,
+  pages: 16,
   /** Three numbers each. */
-  keyRegion: 21,
-  valueRegion: 24,
-  sinkBlocks: 27,
-  recentBlocks: 30,
+  keyRegion: 17,
+  valueRegion: 20,
+  sinkBlocks: 23,
+  recentBlocks: 26,
 } as const;
-export const JOB_NUMBERS = 33;
+const WORDS = 29;
+const OPTIONS = 4;
+export const JOB_BYTES = 8 * OPTIONS + 4 * WORDS;
 
-export function putOptions(
-  job: Float64Array,
-  dim: number,
-  precision: Precision,
-  options: AttendOptions,
-): void {
-  job[AT.precision] = PRECISIONS.indexOf(precision);
-  job[AT.scale] = options.scale ?? 1 / Math.sqrt(dim);
-  job[AT.sparse] = options.sparse ?? 0;
-  job[AT.window] = options.window ?? Number.POSITIVE_INFINITY;
-  job[AT.sinks] = options.sinks ?? 0;
+/** Where a step is written down: (4,) f64 options, then u32 words. */
+export class Job {
+  readonly words: Uint32Array;
+  readonly options: Float64Array;
+
+  constructor(buffer: ArrayBufferLike, pointer: number) {
+    this.options = new Float64Array(buffer, pointer, OPTIONS);
+    this.words = new Uint32Array(buffer, pointer + 8 * OPTIONS, WORDS);
+  }
 }
 
-/** AttendOptions that are read again for every step. */
+export function putOptions(
+  { words, options }: Job,
+  defaultScale: number,
+  precision: Precision,
+  { scale, sparse, window, sinks }: AttendOptions,
+): void {
+  words[AT.precision] = PRECISIONS.indexOf(precision);
+  options[0] = scale ?? defaultScale;
+  options[1] = sparse ?? 0;
+  options[2] = window ?? Number.POSITIVE_INFINITY;
+  options[3] = sinks ?? 0;
+}
+
+/** AttendOptions that are read again for every step; what stays is not written, since a number that is not small is garbage. */
 export class StepOptions implements AttendOptions {
   scale = 1;
   sparse = 0;
   window = Number.POSITIVE_INFINITY;
   sinks = 0;
 
-  open(job: Float64Array): this {
-    this.scale = job[AT.scale]!;
-    this.sparse = job[AT.sparse]!;
-    this.window = job[AT.window]!;
-    this.sinks = job[AT.sinks]!;
+  open({ options }: Job): this {
+    if (this.scale !== options[0]) this.scale = options[0]!;
+    if (this.sparse !== options[1]) this.sparse = options[1]!;
+    if (this.window !== options[2]) this.window = options[2]!;
+    if (this.sinks !== options[3]) this.sinks = options[3]!;
     return this;
   }
 }
 
 /** codecs: those of the attention; pages: where the list of the layer's pages is. */
 export function putLayer(
-  job: Float64Array,
+  { words }: Job,
   runs: PagedLayer,
   codecs: readonly SideCodec[],
   pages: number,
 ): void {
-  job[AT.tokens] = runs.tokens;
-  job[AT.layer] = runs.layer;
-  job[AT.sinkTokens] = runs.sinkTokens;
-  job[AT.recentFrom] = runs.recentFrom;
-  job[AT.ring] = runs.ring;
-  job[AT.key] = codecs.indexOf(runs.key);
-  job[AT.value] = codecs.indexOf(runs.value);
-  job[AT.pages] = pages;
-  putRegion(job, AT.keyRegion, runs.keyRegion);
-  putRegion(job, AT.valueRegion, runs.valueRegion);
-  putBlocks(job, AT.sinkBlocks, runs.sinkBlocks);
-  putBlocks(job, AT.recentBlocks, runs.recentBlocks);
+  words[AT.tokens] = runs.tokens;
+  words[AT.layer] = runs.layer;
+  words[AT.sinkTokens] = runs.sinkTokens;
+  words[AT.recentFrom] = runs.recentFrom;
+  words[AT.ring] = runs.ring;
+  words[AT.key] = codecs.indexOf(runs.key);
+  words[AT.value] = codecs.indexOf(runs.value);
+  words[AT.pages] = pages;
+  putRegion(words, AT.keyRegion, runs.keyRegion);
+  putRegion(words, AT.valueRegion, runs.valueRegion);
+  putBlocks(words, AT.sinkBlocks, runs.sinkBlocks);
+  putBlocks(words, AT.recentBlocks, runs.recentBlocks);
 }
 
-function putRegion(job: Float64Array, at: number, { offset, stride, headBytes }: PageRegion): void {
-  job[at] = offset;
-  job[at + 1] = stride;
-  job[at + 2] = headBytes;
+function putRegion(words: Uint32Array, at: number, { offset, stride, headBytes }: PageRegion): void {
+  words[at] = offset;
+  words[at + 1] = stride;
+  words[at + 2] = headBytes;
 }
-function putBlocks(job: Float64Array, at: number, { keys, values, headBytes }: HalfBlocks): void {
-  job[at] = keys;
-  job[at + 1] = values;
-  job[at + 2] = headBytes;
+function putBlocks(words: Uint32Array, at: number, { keys, values, headBytes }: HalfBlocks): void {
+  words[at] = keys;
+  words[at + 1] = values;
+  words[at + 2] = headBytes;
 }
 
 /** The same layer on another thread: pages from a list of u32. */
@@ -117,19 +126,19 @@ export class ListedLayer extends PagedLayer {
     this.#arena = arena;
   }
 
-  open(job: Float64Array, codecs: readonly SideCodec[]): this {
-    this.tokens = job[AT.tokens]!;
-    this.layer = job[AT.layer]!;
-    this.sinkTokens = job[AT.sinkTokens]!;
-    this.recentFrom = job[AT.recentFrom]!;
-    this.ring = job[AT.ring]!;
-    this.key = codecs[job[AT.key]!]!;
-    this.value = codecs[job[AT.value]!]!;
-    this.#pages = job[AT.pages]! >>> 2;
-    takeRegion(job, AT.keyRegion, this.keyRegion);
-    takeRegion(job, AT.valueRegion, this.valueRegion);
-    takeBlocks(job, AT.sinkBlocks, this.sinkBlocks);
-    takeBlocks(job, AT.recentBlocks, this.recentBlocks);
+  open({ words }: Job, codecs: readonly SideCodec[]): this {
+    this.tokens = words[AT.tokens]!;
+    this.layer = words[AT.layer]!;
+    this.sinkTokens = words[AT.sinkTokens]!;
+    this.recentFrom = words[AT.recentFrom]!;
+    this.ring = words[AT.ring]!;
+    this.key = codecs[words[AT.key]!]!;
+    this.value = codecs[words[AT.value]!]!;
+    this.#pages = words[AT.pages]! >>> 2;
+    takeRegion(words, AT.keyRegion, this.keyRegion);
+    takeRegion(words, AT.valueRegion, this.valueRegion);
+    takeBlocks(words, AT.sinkBlocks, this.sinkBlocks);
+    takeBlocks(words, AT.recentBlocks, this.recentBlocks);
     return this;
   }
 
@@ -138,13 +147,13 @@ export class ListedLayer extends PagedLayer {
   }
 }
 
-function takeRegion(job: Float64Array, at: number, to: { -readonly [K in keyof PageRegion]: number }): void {
-  to.offset = job[at]!;
-  to.stride = job[at + 1]!;
-  to.headBytes = job[at + 2]!;
+function takeRegion(words: Uint32Array, at: number, to: { -readonly [K in keyof PageRegion]: number }): void {
+  to.offset = words[at]!;
+  to.stride = words[at + 1]!;
+  to.headBytes = words[at + 2]!;
 }
-function takeBlocks(job: Float64Array, at: number, to: HalfBlocks): void {
-  to.keys = job[at]!;
-  to.values = job[at + 1]!;
-  to.headBytes = job[at + 2]!;
+function takeBlocks(words: Uint32Array, at: number, to: HalfBlocks): void {
+  to.keys = words[at]!;
+  to.values = words[at + 1]!;
+  to.headBytes = words[at + 2]!;
 }

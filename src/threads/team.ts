@@ -3,7 +3,7 @@ import type { Worker } from "node:worker_threads";
 import type { Share } from "../attention/share.js";
 import type { Arena } from "../kernels/arena.js";
 import { DONE, FAILED, LEFT, LOOKS, MAIL, QUIT, ring, takeUnit, WAITING, WORDS } from "./control.js";
-import { AT, JOB_NUMBERS } from "./job.js";
+import { AT, JOB_BYTES, Job } from "./job.js";
 import type { Mail } from "./messages.js";
 
 /** Milliseconds in which a worker must finish a unit. */
@@ -13,22 +13,23 @@ const LINE = 64;
 export class Team implements Share {
   /** Parts that the rows of a head are cut into. */
   parts = 1;
-  /** Where the words are, and the numbers of the step that is published next. */
+  /** Units that workers have done. */
+  helped = 0;
+  /** Where the words are, and the step that is published next. */
   readonly control: number;
   readonly jobAt: number;
-  readonly job: Float64Array;
+  readonly job: Job;
   readonly #words: Int32Array;
   readonly #workers = new Set<Worker>();
-  #serial = 0;
   #units = 0;
   #taken = 0;
 
   constructor(arena: Arena) {
     this.control = Math.ceil(arena.allocate(4 * WORDS + LINE) / LINE) * LINE;
-    this.jobAt = arena.allocate(8 * JOB_NUMBERS);
+    this.jobAt = arena.allocate(JOB_BYTES);
     const { buffer } = arena.u8;
     this.#words = new Int32Array(buffer, this.control, WORDS).fill(0);
-    this.job = new Float64Array(buffer, this.jobAt, JOB_NUMBERS);
+    this.job = new Job(buffer, this.jobAt);
   }
 
   /** Workers that are there. */
@@ -56,8 +57,8 @@ export class Team implements Share {
     this.parts = parts;
     this.#units = heads * parts;
     this.#taken = 0;
-    this.job[AT.serial] = ++this.#serial;
-    this.job[AT.parts] = parts;
+    this.job.words[AT.serial]!++;
+    this.job.words[AT.parts] = parts;
     Atomics.store(this.#words, DONE, 0);
     Atomics.store(this.#words, LEFT, this.#units);
     ring(this.#words);
@@ -74,7 +75,20 @@ export class Team implements Share {
   finish(): boolean {
     const theirs = this.#units - this.#taken;
     const words = this.#words;
-    for (let look = 0; look < LOOKS; look++) if (Atomics.load(words, DONE) === theirs) return true;
+    let looks = LOOKS;
+    while (looks > 0 && Atomics.load(words, DONE) < theirs) looks--;
+    if (looks === 0) this.#sleep(theirs);
+    if (Atomics.load(words, DONE) < theirs) {
+      void this.end();
+      return false;
+    }
+    this.helped += theirs;
+    return true;
+  }
+
+  /** Until `theirs` units are done, a worker says that it cannot go on, or none says anything for too long. */
+  #sleep(theirs: number): void {
+    const words = this.#words;
     Atomics.store(words, WAITING, 1);
     let done = Atomics.load(words, DONE);
     while (done < theirs && Atomics.load(words, FAILED) === 0) {
@@ -82,9 +96,6 @@ export class Team implements Share {
       done = Atomics.load(words, DONE);
     }
     Atomics.store(words, WAITING, 0);
-    if (Atomics.load(words, DONE) === theirs) return true;
-    void this.end();
-    return false;
   }
 
   /** Takes back what nobody has begun. */

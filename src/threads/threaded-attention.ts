@@ -18,6 +18,7 @@ export class ThreadedAttention implements AttentionSteps {
   readonly #codecs: readonly SideCodec[];
   readonly #id: number;
   readonly #recipe: AttentionRecipe;
+  readonly #scale: number;
   /** (values,) f32 each, that workers read and write. */
   #queriesAt = 0;
   #outAt = 0;
@@ -41,6 +42,7 @@ export class ThreadedAttention implements AttentionSteps {
     this.#codecs = codecs;
     this.#id = id;
     this.#recipe = recipe;
+    this.#scale = 1 / Math.sqrt(recipe.dim);
     team.post({ id, recipe });
   }
 
@@ -102,14 +104,15 @@ export class ThreadedAttention implements AttentionSteps {
     const { u32 } = arena;
     const list = this.#pages >>> 2;
     for (let i = 0; i < pages; i++) u32[list + i] = runs.page(i);
-    putOptions(job, this.#recipe.dim, precision, options);
+    putOptions(job, this.#scale, precision, options);
     putLayer(job, runs, this.#codecs, this.#pages);
-    job[AT.attention] = this.#id;
-    job[AT.bytes] = arena.u8.length;
-    job[AT.queries] = this.#queriesAt;
-    job[AT.out] = this.#outAt;
-    job[AT.values] = queries.length;
-    job[AT.heads] = heads;
+    const { words } = job;
+    words[AT.attention] = this.#id;
+    words[AT.bytes] = arena.u8.length;
+    words[AT.queries] = this.#queriesAt;
+    words[AT.out] = this.#outAt;
+    words[AT.values] = queries.length;
+    words[AT.heads] = heads;
   }
 
   /** Regions grow with the largest step; views change with the size of one. */

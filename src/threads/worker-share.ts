@@ -1,28 +1,28 @@
 /** The units of steps that a worker takes. */
 import type { Share } from "../attention/share.js";
 import { DONE, takeUnit, WAITING } from "./control.js";
-import { AT } from "./job.js";
+import { AT, type Job } from "./job.js";
 
 export class WorkerShare implements Share {
   parts = 1;
   readonly #control: Int32Array;
-  readonly #job: Float64Array;
+  readonly #words: Uint32Array;
   #serial = -1;
   /** Taken and not yet given to `next`; −1: none. */
   #taken = -1;
   #working = false;
 
-  constructor(control: Int32Array, job: Float64Array) {
+  constructor(control: Int32Array, { words }: Job) {
     this.#control = control;
-    this.#job = job;
+    this.#words = words;
   }
 
   /** Takes a unit of whatever step is there. False: there is none. From then on, and while `next` gives units, the job stays. */
   open(): boolean {
     if (this.#taken < 0) this.#taken = takeUnit(this.#control);
     if (this.#taken < 0) return false;
-    this.#serial = this.#job[AT.serial]!;
-    this.parts = this.#job[AT.parts]!;
+    this.#serial = this.#words[AT.serial]!;
+    this.parts = this.#words[AT.parts]!;
     return true;
   }
 
@@ -30,7 +30,7 @@ export class WorkerShare implements Share {
   next(): number {
     if (this.#working) this.#finish();
     if (this.#taken < 0) this.#taken = takeUnit(this.#control);
-    if (this.#taken < 0 || this.#job[AT.serial] !== this.#serial) return -1;
+    if (this.#taken < 0 || this.#words[AT.serial] !== this.#serial) return -1;
     const unit = this.#taken;
     this.#taken = -1;
     this.#working = true;

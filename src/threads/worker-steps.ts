@@ -6,7 +6,7 @@ import type { Share } from "../attention/share.js";
 import type { SideCodec } from "../attention/side-codec.js";
 import type { AttentionRecipe } from "../attention/threaded.js";
 import type { Kernels } from "../kernels/kernels.js";
-import { AT, ListedLayer, StepOptions } from "./job.js";
+import { AT, type Job, ListedLayer, StepOptions } from "./job.js";
 import type { Mail } from "./messages.js";
 
 interface Opened {
@@ -17,13 +17,13 @@ interface Opened {
 
 export class WorkerSteps {
   readonly #kernels: Kernels;
-  readonly #job: Float64Array;
+  readonly #job: Job;
   readonly #opened = new Map<number, Opened>();
   readonly #options = new StepOptions();
   #queries = new Float32Array(0);
   #out = new Float32Array(0);
 
-  constructor(kernels: Kernels, job: Float64Array) {
+  constructor(kernels: Kernels, job: Job) {
     this.#kernels = kernels;
     this.#job = job;
   }
@@ -42,17 +42,18 @@ export class WorkerSteps {
   /** The units that `share` gives, all of the step that is written down. */
   run(share: Share): void {
     const job = this.#job;
+    const { words } = job;
     const { arena } = this.#kernels;
-    if (arena.u8.length < job[AT.bytes]!) arena.refresh();
-    const { attention, codecs, layer } = this.#opened.get(job[AT.attention]!)!;
-    this.#queries = this.#view(this.#queries, job[AT.queries]!);
-    this.#out = this.#view(this.#out, job[AT.out]!);
+    if (arena.u8.length < words[AT.bytes]!) arena.refresh();
+    const { attention, codecs, layer } = this.#opened.get(words[AT.attention]!)!;
+    this.#queries = this.#view(this.#queries, words[AT.queries]!);
+    this.#out = this.#view(this.#out, words[AT.out]!);
     attention.attend(
       layer.open(job, codecs),
       this.#queries,
-      job[AT.heads]!,
+      words[AT.heads]!,
       this.#out,
-      PRECISIONS[job[AT.precision]!]!,
+      PRECISIONS[words[AT.precision]!]!,
       this.#options.open(job),
       share,
     );
@@ -60,7 +61,7 @@ export class WorkerSteps {
 
   /** The values of the step at a pointer; the view of the last step where it is the same. */
   #view(last: Float32Array<ArrayBuffer>, pointer: number): Float32Array<ArrayBuffer> {
-    const values = this.#job[AT.values]!;
+    const values = this.#job.words[AT.values]!;
     if (last.byteOffset === pointer && last.length === values) return last;
     return this.#kernels.arena.floats(pointer, values);
   }

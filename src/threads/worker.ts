@@ -2,7 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { joinSharedWasm } from "../kernels/wasm.js";
 import { BELL, DONE, FAILED, LOOKS, MAIL, QUIT, SLEEPING, WORDS } from "./control.js";
-import { JOB_NUMBERS } from "./job.js";
+import { Job } from "./job.js";
 import { type Mail, READY, type WorkerStart } from "./messages.js";
 import { WorkerShare } from "./worker-share.js";
 import { WorkerSteps } from "./worker-steps.js";
@@ -10,7 +10,7 @@ import { WorkerSteps } from "./worker-steps.js";
 const start = workerData as WorkerStart;
 const { buffer } = start.shared.memory;
 const control = new Int32Array(buffer, start.control, WORDS);
-const job = new Float64Array(buffer, start.job, JOB_NUMBERS);
+const job = new Job(buffer, start.job);
 const share = new WorkerShare(control, job);
 const steps = new WorkerSteps(joinSharedWasm(start.shared), job);
 let received = 0;

@@ -25,6 +25,7 @@ const BROWSER: Readonly<Record<string, readonly string[]>> = {
   "./oracle": [],
   "./properties": ["fast-check"],
   "./plan": ["zod", "yaml", "eventsource-parser", "#huggingface-gguf", "#systeminformation"],
+  "./threads": ["#worker-threads"],
   "./compat/llama": [],
   "./compat/realizar": [],
 };

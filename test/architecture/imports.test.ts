@@ -17,6 +17,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   kernels: ["core"],
   formats: ["core", "kernels"],
   attention: ["core", "kernels", "formats"],
+  threads: ["core", "kernels", "attention"],
   cache: ["core", "files", "kernels", "formats", "attention"],
   compat: ["core", "files", "kernels", "formats", "cache"],
   model: ["core", "files", "kernels", "formats", "attention", "cache"],

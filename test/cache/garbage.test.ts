@@ -1,33 +1,12 @@
 /** A decode step leaves no garbage: what 10⁵ of them allocate, by V8's sampling of every allocation's site. */
-import inspector from "node:inspector";
 import { expect, test } from "vitest";
 import { KvCache } from "../../src/cache/index.js";
+import { allocatedBy } from "./allocated.js";
 import { normals } from "./vectors.js";
 
 const STEPS = 100_000;
 /** Compilers and page tables: one number a step would be 12. */
 const MOST_BYTES = 6 * STEPS;
-
-/** Bytes that functions of src allocated while `work` ran, collected or not. */
-function allocatedBy(work: () => void): number {
-  const session = new inspector.Session();
-  session.connect();
-  session.post("HeapProfiler.enable");
-  const options = { includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true };
-  session.post("HeapProfiler.startSampling", { samplingInterval: 4096, ...options });
-  work();
-  let bytes = 0;
-  const add = ({ callFrame, selfSize, children }: inspector.HeapProfiler.SamplingHeapProfileNode): void => {
-    if (callFrame.url.includes("/src/")) bytes += selfSize;
-    children.forEach(add);
-  };
-  session.post("HeapProfiler.stopSampling", (error, { profile }) => {
-    if (error) throw error;
-    add(profile.head);
-  });
-  session.disconnect();
-  return bytes;
-}
 
 /** prompt: tokens that are there; garbage: 1 lets every step make its output. */
 function steps(precision: "exact" | "precise" | "fast", prompt: number, garbage = 0) {
