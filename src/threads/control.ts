@@ -16,14 +16,15 @@ export const DONE = 32;
 export const WAITING = 33;
 /** Workers that sleep, or are about to. */
 export const SLEEPING = 48;
-/** 1: a worker could not go on. */
-export const FAILED = 49;
 /** 1: workers end. */
-export const QUIT = 50;
+export const QUIT = 49;
 /** Messages posted to each worker so far. */
-export const MAIL = 51;
+export const MAIL = 50;
+/** A word for each unit: 1: a worker has done it. */
+export const UNITS = 64;
+export const MOST_UNITS = 1024;
 /** Words that are written at different times have cache lines of their own. */
-export const WORDS = 64;
+export const WORDS = UNITS + MOST_UNITS;
 
 /** Looks at a word before sleeping: steps follow one another within microseconds, and waking takes twenty. */
 export const LOOKS = 20_000;

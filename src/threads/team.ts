@@ -1,28 +1,30 @@
-/** The caller's side of threads: publishes work to workers, takes its part of it, and knows whether they are still there. */
+/** The caller's side of threads: publishes units to workers, and never depends on what they do. */
 import type { Worker } from "node:worker_threads";
-import type { Share } from "../attention/share.js";
 import type { Arena } from "../kernels/arena.js";
-import { DONE, FAILED, LEFT, LOOKS, MAIL, QUIT, ring, takeUnit, WAITING, WORDS } from "./control.js";
+import { CallerUnits } from "./caller-units.js";
+import { DONE, LEFT, LOOKS, MAIL, QUIT, ring, WAITING, WORDS } from "./control.js";
 import { AT, JOB_BYTES, Job } from "./job.js";
 import type { Mail } from "./messages.js";
 
-/** Milliseconds in which a worker must finish a unit. */
-const PATIENCE = 1000;
 const LINE = 64;
+/** Milliseconds to sleep for units that workers have, before the caller does those too. */
+const LEAST_PATIENCE = 0.125;
+const MOST_PATIENCE = 1024;
 
-export class Team implements Share {
-  /** Parts that the rows of a head are cut into. */
-  parts = 1;
-  /** Units that workers have done. */
+export class Team {
+  /** Units that workers did, and the caller did not. */
   helped = 0;
   /** Where the words are, and the step that is published next. */
   readonly control: number;
   readonly jobAt: number;
   readonly job: Job;
+  readonly caller: CallerUnits;
   readonly #words: Int32Array;
   readonly #workers = new Set<Worker>();
+  /** Units of the step, and those of them that workers took. */
   #units = 0;
-  #taken = 0;
+  #theirs = 0;
+  #patience = 1;
 
   constructor(arena: Arena) {
     this.control = Math.ceil(arena.allocate(4 * WORDS + LINE) / LINE) * LINE;
@@ -30,6 +32,7 @@ export class Team implements Share {
     const { buffer } = arena.u8;
     this.#words = new Int32Array(buffer, this.control, WORDS).fill(0);
     this.job = new Job(buffer, this.jobAt);
+    this.caller = new CallerUnits(this.#words);
   }
 
   /** Workers that are there. */
@@ -37,12 +40,20 @@ export class Team implements Share {
     return this.#workers.size;
   }
 
+  /** No worker has a unit: nobody reads or writes what the last step shared. */
+  get isFree(): boolean {
+    return Atomics.load(this.#words, DONE) === this.#theirs;
+  }
+
   /** A worker that is ready. It does not keep the process alive, and may end when it likes. */
   add(worker: Worker): void {
     worker.unref();
     if (worker.threadId < 0) return; // it has ended already
     this.#workers.add(worker);
-    worker.once("exit", () => this.#workers.delete(worker));
+    worker.once("exit", () => {
+      this.#workers.delete(worker);
+      if (!this.isFree) void this.end(); // it may have had a unit, which now nobody finishes
+    });
   }
 
   /** Tells every worker, now or when it wakes. */
@@ -52,56 +63,38 @@ export class Team implements Share {
     ring(this.#words);
   }
 
-  /** Publishes heads · parts units of the step that is written down. */
-  publish(heads: number, parts: number): void {
-    this.parts = parts;
-    this.#units = heads * parts;
-    this.#taken = 0;
+  /** Publishes units 0 … units − 1, at most MOST_UNITS, of the step that is written down. The team must be free. */
+  publish(units: number, parts: number): void {
+    const words = this.#words;
+    this.#units = units;
     this.job.words[AT.serial]!++;
     this.job.words[AT.parts] = parts;
-    Atomics.store(this.#words, DONE, 0);
-    Atomics.store(this.#words, LEFT, this.#units);
-    ring(this.#words);
+    this.caller.open(units, parts);
+    Atomics.store(words, DONE, 0);
+    Atomics.store(words, LEFT, units);
+    ring(words);
   }
 
-  /** A unit for the caller. */
-  next(): number {
-    const unit = takeUnit(this.#words);
-    if (unit >= 0) this.#taken++;
-    return unit;
-  }
-
-  /** Waits until workers have finished the units that they took. False: one does not, so none are left in the team. */
-  finish(): boolean {
-    const theirs = this.#units - this.#taken;
+  /**
+   * Waits for what workers took, but not for long: one that lost its core may come back much later. False: the caller has to do
+   * the rest as well, and say so.
+   */
+  wait(): boolean {
     const words = this.#words;
+    // Where the caller's share ended early, nobody else shall begin.
+    this.#theirs = this.#units - this.caller.taken - Atomics.exchange(words, LEFT, 0);
     let looks = LOOKS;
-    while (looks > 0 && Atomics.load(words, DONE) < theirs) looks--;
-    if (looks === 0) this.#sleep(theirs);
-    if (Atomics.load(words, DONE) < theirs) {
-      void this.end();
-      return false;
-    }
-    this.helped += theirs;
-    return true;
+    while (looks > 0 && !this.isFree) looks--;
+    if (looks === 0) this.#sleep();
+    const { isFree } = this;
+    if (isFree) this.helped += this.#theirs;
+    return isFree;
   }
 
-  /** Until `theirs` units are done, a worker says that it cannot go on, or none says anything for too long. */
-  #sleep(theirs: number): void {
-    const words = this.#words;
-    Atomics.store(words, WAITING, 1);
-    let done = Atomics.load(words, DONE);
-    while (done < theirs && Atomics.load(words, FAILED) === 0) {
-      if (Atomics.wait(words, DONE, done, PATIENCE) === "timed-out") break;
-      done = Atomics.load(words, DONE);
-    }
-    Atomics.store(words, WAITING, 0);
-  }
-
-  /** Takes back what nobody has begun. */
-  withdraw(): void {
-    Atomics.store(this.#words, LEFT, 0);
-    void this.end();
+  /** The caller did the rest. Whether a worker came back meanwhile says how long to wait the next time. */
+  gaveUp(): void {
+    const factor = this.isFree ? 2 : 0.5;
+    this.#patience = Math.min(MOST_PATIENCE, Math.max(LEAST_PATIENCE, this.#patience * factor));
   }
 
   /** Ends all workers. */
@@ -111,5 +104,15 @@ export class Team implements Share {
     Atomics.store(this.#words, QUIT, 1);
     ring(this.#words);
     await Promise.all(workers.map((worker) => worker.terminate()));
+    Atomics.store(this.#words, DONE, this.#theirs); // what they had, nobody has any more
+  }
+
+  #sleep(): void {
+    const words = this.#words;
+    Atomics.store(words, WAITING, 1);
+    let done = Atomics.load(words, DONE);
+    while (done < this.#theirs && Atomics.wait(words, DONE, done, this.#patience) !== "timed-out")
+      done = Atomics.load(words, DONE);
+    Atomics.store(words, WAITING, 0);
   }
 }

@@ -5,6 +5,7 @@ import type { Precision } from "../attention/readers.js";
 import type { SideCodec } from "../attention/side-codec.js";
 import type { AttentionRecipe, AttentionSteps } from "../attention/threaded.js";
 import type { Arena } from "../kernels/arena.js";
+import { MOST_UNITS } from "./control.js";
 import { AT, putLayer, putOptions } from "./job.js";
 import type { Team } from "./team.js";
 
@@ -55,28 +56,30 @@ export class ThreadedAttention implements AttentionSteps {
     options: AttendOptions,
   ): void {
     const own = this.#own;
-    if (!this.#isWorth(runs, queries, options)) {
+    const team = this.#team;
+    const { kvHeads, dim } = this.#recipe;
+    const parts = partsFor(kvHeads, queries.length / (dim * kvHeads), team.workers + 1);
+    if (!team.isFree || kvHeads * parts > MOST_UNITS || !this.#isWorth(runs, queries, options)) {
       own.attend(runs, queries, heads, out, precision, options);
       return;
     }
     this.#write(runs, queries, heads, precision, options);
-    const team = this.#team;
-    const { kvHeads, dim } = this.#recipe;
-    const rows = queries.length / (dim * kvHeads);
-    team.publish(kvHeads, partsFor(kvHeads, rows, team.workers + 1));
+    team.publish(kvHeads * parts, parts);
+    const { own: taken, rest } = team.caller;
     try {
-      own.attend(runs, queries, heads, this.#out, precision, options, team);
-    } catch (error) {
-      team.withdraw();
-      throw error;
+      own.attend(runs, queries, heads, this.#out, precision, options, taken);
+    } finally {
+      if (!team.wait()) {
+        own.attend(runs, queries, heads, this.#out, precision, options, rest);
+        team.gaveUp();
+      }
     }
-    // A worker that does not come back may still write to what threads share: nobody reads that any more.
-    if (team.finish()) out.set(this.#out);
-    else own.attend(runs, queries, heads, out, precision, options);
+    out.set(this.#out);
   }
 
   close(): void {
     this.#team.post({ id: this.#id });
+    if (!this.#team.isFree) return; // a worker may still write there
     for (const at of [this.#queriesAt, this.#outAt, this.#pages]) if (at !== 0) this.#arena.release(at);
     this.#queriesAt = this.#outAt = this.#pages = 0;
   }

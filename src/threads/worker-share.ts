@@ -1,6 +1,6 @@
 /** The units of steps that a worker takes. */
 import type { Share } from "../attention/share.js";
-import { DONE, takeUnit, WAITING } from "./control.js";
+import { DONE, takeUnit, UNITS, WAITING } from "./control.js";
 import { AT, type Job } from "./job.js";
 
 export class WorkerShare implements Share {
@@ -10,7 +10,8 @@ export class WorkerShare implements Share {
   #serial = -1;
   /** Taken and not yet given to `next`; −1: none. */
   #taken = -1;
-  #working = false;
+  /** Given to `next` and not yet done; −1: none. */
+  #working = -1;
 
   constructor(control: Int32Array, { words }: Job) {
     this.#control = control;
@@ -28,17 +29,18 @@ export class WorkerShare implements Share {
 
   /** The unit before is done. One of another step than that which was opened is kept for the next `open`. */
   next(): number {
-    if (this.#working) this.#finish();
+    if (this.#working >= 0) this.#finish();
     if (this.#taken < 0) this.#taken = takeUnit(this.#control);
     if (this.#taken < 0 || this.#words[AT.serial] !== this.#serial) return -1;
     const unit = this.#taken;
     this.#taken = -1;
-    this.#working = true;
+    this.#working = unit;
     return unit;
   }
 
   #finish(): void {
-    this.#working = false;
+    Atomics.store(this.#control, UNITS + this.#working, 1);
+    this.#working = -1;
     Atomics.add(this.#control, DONE, 1);
     if (Atomics.load(this.#control, WAITING) === 1) Atomics.notify(this.#control, DONE);
   }

@@ -1,7 +1,7 @@
 /** The program of a worker: takes units of published steps until it is told to end, and leaves the rest to others. */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { joinSharedWasm } from "../kernels/wasm.js";
-import { BELL, DONE, FAILED, LOOKS, MAIL, QUIT, SLEEPING, WORDS } from "./control.js";
+import { BELL, LOOKS, MAIL, QUIT, SLEEPING, WORDS } from "./control.js";
 import { Job } from "./job.js";
 import { type Mail, READY, type WorkerStart } from "./messages.js";
 import { WorkerShare } from "./worker-share.js";
@@ -46,10 +46,4 @@ function serve(): void {
 }
 
 parentPort!.postMessage(READY);
-try {
-  serve();
-} catch (error) {
-  Atomics.store(control, FAILED, 1);
-  Atomics.notify(control, DONE);
-  throw error;
-}
+serve();

@@ -10,7 +10,7 @@ const modules = [KERNELS_BASE64, ATTENTION_BASE64].map((base64) =>
 );
 
 describe("modules that import a shared memory", () => {
-  test.each(modules.entries())(
+  test.each([...modules.entries()])(
     "module %i: one bit differs, and now it wants a shared memory",
     async (_, bytes) => {
       const shared = importSharedMemory(bytes);
