@@ -57,7 +57,7 @@ export class Attention {
   readonly #halves: HalfRows | undefined;
   readonly #offset: KeyOffset | undefined;
   readonly #present = new RunList();
-  readonly #whole = new WholeStep();
+  readonly #allHeads = new WholeStep();
   /** For each row: tokens it sees in all, and those of the tile at hand. */
   readonly #seen = new Int32Array(ROWS);
   readonly #limits = new Int32Array(ROWS);
@@ -110,7 +110,7 @@ export class Attention {
     out: Float32Array,
     precision: Precision,
     options: AttendOptions,
-    share: Share = this.#whole.open(this.#kvHeads),
+    share: Share = this.#allHeads.open(this.#kvHeads),
   ): void {
     const group = heads / this.#kvHeads;
     const count = queries.length / (heads * this.#dim);
