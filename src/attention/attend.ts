@@ -149,7 +149,7 @@ export class Attention {
     const dim = this.#dim;
     const { arena } = this.#kernels;
     const sparse = options.sparse ?? 0;
-    const window = options.window ?? Number.POSITIVE_INFINITY;
+    const window = Math.min(options.window ?? runs.tokens, runs.tokens); // a small number: others are garbage
     const sinks = options.sinks ?? 0;
     const sumFloats = values.needs.sumFloats;
 
