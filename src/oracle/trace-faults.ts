@@ -1,87 +1,140 @@
-/** Every way in which a cache has been seen to go wrong, as the model of a cache replays it. */
-import type { CacheFault, TraceShape } from "./trace-model.js";
+/** Every way in which a cache has been seen to go wrong, as the model of a cache replays it; the likeliest first. */
+import type { Habits, LifeFault, TraceShape } from "./trace-model.js";
+import type { ReadFault } from "./trace-reading.js";
 
-/** Those that a cache of this shape can have. */
-export function cacheFaults({ window, pageSize }: TraceShape): CacheFault[] {
-  const out: CacheFault[] = [
-    { id: "cow-missing", note: "a sequence writes into a page that another one shares", noCopy: true },
-    { id: "cow-missing", note: "the copy of a shared page is empty", copy: "empty" },
-    { id: "fork-shared-length", note: "a fork and its parent share one length", sharedLength: "asked" },
-    {
-      id: "fork-shared-length",
-      note: "a fork and its parent share one length, and reads are that long",
-      sharedLength: "own",
-    },
-    { id: "stale-page", note: "the table from before a copy is still read", stale: "after-copy" },
-    {
-      id: "stale-page",
-      note: "a layer's table from before its copy is still read",
-      stale: "after-copy-of-layer",
-    },
-    { id: "stale-page", note: "truncate does not shorten: old tokens stay", truncateIgnored: true },
-    { id: "stale-page", note: "the table from before a truncate is still read", stale: "after-truncate" },
-    { id: "page-table-off-by-one", note: "slots shifted by one", slotShift: 1 },
-    { id: "page-table-off-by-one", note: "slots shifted back by one", slotShift: -1 },
-    { id: "k-zero", note: "keys read as zeros", sides: "key-zero" },
-    { id: "kv-swapped", note: "keys and values exchanged", sides: "swapped" },
-    { id: "kv-swapped", note: "values read as keys", sides: "values-as-keys" },
-    { id: "kv-swapped", note: "keys read as values", sides: "keys-as-values" },
-    { id: "v-not-unrotated", note: "values are still rotated", sides: "values-rotated" },
+/** Faults of writing, forking, truncating and freeing. */
+export const LIFE_FAULTS: readonly LifeFault[] = [
+  { id: "cow-missing", note: "a sequence writes into a page that another one shares", noCopy: "all" },
+  { id: "cow-missing", note: "a fork writes into a page that another one shares", noCopy: "forks" },
+  { id: "cow-missing", note: "a parent writes into a page that a fork shares", noCopy: "parents" },
+  { id: "cow-missing", note: "the copy of a shared page is empty", copy: "empty" },
+  { id: "fork-shared-length", note: "a fork and its parent share one length", sharedLength: true },
+  {
+    id: "fork-shared-length",
+    note: "a fork and its parent share one length, and reads are that long",
+    sharedLength: true,
+    ownLength: true,
+  },
+  { id: "stale-page", note: "the table from before a copy is still read", stale: "after-copy" },
+  {
+    id: "stale-page",
+    note: "a layer's table from before its copy is still read",
+    stale: "after-copy-of-layer",
+  },
+  { id: "stale-page", note: "the page from before its copy is still read", stale: "entry" },
+  { id: "stale-page", note: "truncate does not shorten: old tokens stay", truncateIgnored: true },
+  {
+    id: "stale-page",
+    note: "truncate does not shorten, and reads are as long",
+    truncateIgnored: true,
+    ownLength: true,
+  },
+  { id: "stale-page", note: "the table from before a truncate is still read", stale: "after-truncate" },
+  { id: "stale-page", note: "what was read before is read again", stale: "read" },
+  {
+    id: "stale-page",
+    note: "what is written where a token lay before is lost",
+    lostWrites: "occupied",
+  },
+  {
+    id: "truncate-shared",
+    note: "truncate clears the rest of a page that others hold",
+    truncateShared: "clear",
+  },
+  {
+    id: "truncate-shared",
+    note: "after a truncate a shared page is written in place",
+    truncateShared: "write",
+  },
+  {
+    id: "truncate-shared",
+    note: "truncate shortens the pages that others hold",
+    truncateShared: "hide",
+  },
+  {
+    id: "refcount-leak",
+    note: "fork does not count the pages it shares: freed while held",
+    forkUncounted: "all",
+  },
+  { id: "refcount-leak", note: "free returns pages that others hold", freeShared: true },
+  { id: "truncate-shared", note: "truncate returns pages that others hold", truncateShared: "free" },
+  {
+    id: "truncate-shared",
+    note: "truncate clears and returns pages that others hold",
+    truncateShared: "both",
+  },
+  {
+    id: "stale-page",
+    note: "what is written to a page that had another owner is lost",
+    lostWrites: "all",
+  },
+  {
+    id: "stale-page",
+    note: "the first token of a page that had another owner is lost",
+    lostWrites: "first",
+  },
+  { id: "refcount-leak", note: "fork does not count the last page", forkUncounted: "last" },
+  { id: "refcount-leak", note: "a copy returns the page that others hold", copyFrees: true },
+  { id: "page-table-off-by-one", note: "a fork's table lacks the last page", forkTailLost: "last" },
+  {
+    id: "page-table-off-by-one",
+    note: "a fork's table lacks the page that is partly filled",
+    forkTailLost: "partial",
+  },
+];
+
+/** How caches are built, the commonest first. */
+export const HABITS: readonly Habits[] = (["layer", "shared", "pool"] as const).flatMap((tables) =>
+  (["latest", "oldest", "lowest", "never"] as const).flatMap((reuse) =>
+    (["never", "taken", "freed"] as const).flatMap((clears) =>
+      [false, true].flatMap((backwards) =>
+        (["page", "filled"] as const)
+          .filter((copies) => copies === "page" || tables !== "shared")
+          .map((copies) => ({ tables, reuse, backwards, clears, copies })),
+      ),
+    ),
+  ),
+);
+
+/** How pages come to new owners matters to these. */
+export const frees = (f: LifeFault): boolean =>
+  f.freeShared === true ||
+  f.forkUncounted !== undefined ||
+  f.copyFrees === true ||
+  f.lostWrites !== undefined ||
+  f.sharedLength === true ||
+  f.stale !== undefined ||
+  f.truncateShared === "free" ||
+  f.truncateShared === "both";
+
+/** In what matters to the others. */
+export const PLAIN_HABITS: readonly Habits[] = HABITS.filter(
+  (h) => h.tables !== "pool" && h.reuse === "latest" && h.clears !== "freed" && !h.backwards,
+);
+
+/** Faults of reads, of those that a cache of this shape can have. */
+export function readFaults({ window, pageSize, layers }: TraceShape): ReadFault[] {
+  const out: ReadFault[] = [
+    { id: "k-zero", note: "keys read as zeros", sides: ["key-zero"] },
+    { id: "kv-swapped", note: "keys and values exchanged", sides: ["swapped"] },
+    { id: "kv-swapped", note: "values read as keys", sides: ["values-as-keys"] },
+    { id: "kv-swapped", note: "keys read as values", sides: ["keys-as-values"] },
+    { id: "v-not-unrotated", note: "values are still rotated", sides: ["values-rotated"] },
     {
       id: "v-not-unrotated",
       note: "values are turned, by a rotation of the fork's own",
-      sides: "values-turned",
+      sides: ["values-turned"],
     },
-    {
-      id: "truncate-shared",
-      note: "truncate clears the rest of a page that others hold",
-      truncateShared: "clear",
-    },
-    {
-      id: "truncate-shared",
-      note: "after a truncate a shared page is written in place",
-      truncateShared: "write",
-    },
+    { id: "page-table-off-by-one", note: "slots shifted by one", slotShift: 1 },
+    { id: "page-table-off-by-one", note: "slots shifted back by one", slotShift: -1 },
+    { id: "page-table-off-by-one", note: "the last slot is read from the next page", edgeShift: 1 },
+    { id: "page-table-off-by-one", note: "the first slot is read from the page before", edgeShift: -1 },
   ];
-  for (const reuse of [undefined, "oldest", "lowest"] as const) {
-    const policy = reuse ? { reuse } : {};
-    out.push(
-      {
-        id: "refcount-leak",
-        note: "fork does not count the pages it shares: freed while held",
-        forkUncounted: true,
-        ...policy,
-      },
-      { id: "refcount-leak", note: "free returns pages that others hold", freeShared: true, ...policy },
-      {
-        id: "truncate-shared",
-        note: "truncate returns pages that others hold",
-        truncateShared: "free",
-        ...policy,
-      },
-      {
-        id: "truncate-shared",
-        note: "truncate clears and returns pages that others hold",
-        truncateShared: "both",
-        ...policy,
-      },
-      {
-        id: "stale-page",
-        note: "what is written to a page that had another owner is lost",
-        lostWrites: "all",
-        ...policy,
-      },
-      {
-        id: "stale-page",
-        note: "the first token of a page that had another owner is lost",
-        lostWrites: "first",
-        ...policy,
-      },
-    );
-  }
-  for (const layerShift of [1, -1])
-    for (const layerEnd of [undefined, "nearest", "nothing"] as const)
-      for (const only of [undefined, "keys", "values"] as const)
+  const both = [undefined, "keys", "values"] as const;
+  const ends = [undefined, "nearest", "nothing"] as const;
+  for (const layerShift of layers > 1 ? [1, -1] : [])
+    for (const layerEnd of ends)
+      for (const only of both)
         out.push({
           id: "layer-off-by-one",
           note: `${only ?? "both sides"} of the layer ${layerShift > 0 ? "after" : "before"} are read`,
@@ -89,38 +142,42 @@ export function cacheFaults({ window, pageSize }: TraceShape): CacheFault[] {
           ...(layerEnd ? { layerEnd } : {}),
           ...(only ? { only } : {}),
         });
-  for (const tableShift of [1, -1])
-    for (const tableEnd of [undefined, "nearest", "nothing"] as const)
-      for (const pageShiftFrom of [0, 1])
-        out.push({
-          id: "page-table-off-by-one",
-          note: `page ${tableShift > 0 ? "after" : "before"} the right one is read`,
-          tableShift,
-          pageShiftFrom,
-          ...(tableEnd ? { tableEnd } : {}),
-        });
+  for (const only of both)
+    for (const tableShift of [1, -1])
+      for (const tableEnd of ends)
+        for (const pageShiftFrom of [0, 1])
+          out.push({
+            id: "page-table-off-by-one",
+            note: `page ${tableShift > 0 ? "after" : "before"} the right one is read`,
+            tableShift,
+            pageShiftFrom,
+            ...(tableEnd ? { tableEnd } : {}),
+            ...(only ? { only } : {}),
+          });
   if (!window) return out;
-  for (const windowShift of new Set([
-    -1,
-    1,
-    -2,
-    2,
-    -3,
-    3,
-    -4,
-    4,
-    window.sinks,
-    -window.sinks,
-    pageSize,
-    -pageSize,
-  ]))
-    if (windowShift !== 0)
+  const shifts = [1, 2, 3, 4, window.sinks, pageSize].flatMap((n) => [-n, n]);
+  for (const windowShift of new Set(shifts.filter((n) => n !== 0)))
+    out.push({
+      id: "window-offset",
+      note: `the window begins ${windowShift} tokens from where it should`,
+      windowShift,
+    });
+  for (const windowShift of [-1, 1])
+    out.push({
+      id: "window-offset",
+      note: `the window is ${windowShift > 0 ? "shorter" : "longer"} by a token`,
+      windowShift,
+      windowEnd: "kept",
+    });
+  for (const windowPage of ["next", "before"] as const)
+    for (const windowEnd of [undefined, "kept"] as const)
       out.push({
         id: "window-offset",
-        note: `the window begins ${windowShift} tokens from where it should`,
-        windowShift,
+        note: `the window begins with a whole page, the ${windowPage} one`,
+        windowPage,
+        ...(windowEnd ? { windowEnd } : {}),
       });
-  for (const noSinks of ["slide", "zero", "gone", "shifted"] as const)
-    out.push({ id: "sink-dropped", note: `sinks: ${noSinks}`, noSinks });
+  for (const noSinks of ["slide", "zero", "gone", "shifted", "first", "last"] as const)
+    if (window.sinks > 0) out.push({ id: "sink-dropped", note: `sinks: ${noSinks}`, noSinks });
   return out;
 }

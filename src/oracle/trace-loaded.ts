@@ -1,4 +1,4 @@
-/** A trace with its files read: what was appended, and whose a value is. */
+/** A trace with its files read: what was appended, what came back. */
 import type { Operation, Side, TraceShape } from "./trace-model.js";
 
 export interface Trace extends TraceShape {
@@ -19,25 +19,14 @@ export interface Origin {
 export interface Loaded {
   readonly trace: Trace;
   /** As they should be read: (tokens, kvHeads·dim) each. */
-  readonly store: Record<Side, Float32Array[]>;
-  /** Values in the rotated basis. */
-  readonly rotated: Float32Array[];
-  readonly origins: Origin[];
+  readonly store: Readonly<Record<Side, readonly Float32Array[]>>;
+  /** In the rotated basis of the values' format. */
+  readonly rotated: Readonly<Record<Side, readonly Float32Array[]>>;
+  readonly origins: readonly Origin[];
+  /** The operations that are reads. */
+  readonly reads: readonly Operation[];
   /** Per read: what the fork gave. */
-  readonly given: { keys: Float32Array; values: Float32Array }[];
-}
-
-/** Whether a head that was given is that of a token: every hypothesis asks, the answer is kept. */
-export class Likeness {
-  readonly #known = new Map<string, Map<number, boolean>>();
-
-  of(place: string, what: number, compare: () => boolean): boolean {
-    let answers = this.#known.get(place);
-    if (!answers) this.#known.set(place, (answers = new Map()));
-    let answer = answers.get(what);
-    if (answer === undefined) answers.set(what, (answer = compare()));
-    return answer;
-  }
+  readonly given: readonly Readonly<Record<Side, Float32Array>>[];
 }
 
 export interface WrongHead {
@@ -67,41 +56,21 @@ export const near = (
   return error <= LIMIT * LIMIT * size || error === 0;
 };
 
-/** As long as what is due, whatever its direction. */
-export function asLong(
-  due: Float32Array,
-  from: number,
-  given: Float32Array,
-  at: number,
-  dim: number,
-): boolean {
-  let size = 0;
-  let got = 0;
-  for (let i = 0; i < dim; i++) {
-    size += due[from + i]! ** 2;
-    got += given[at + i]! ** 2;
-  }
-  return Math.abs(got - size) <= 2 * LIMIT * size;
-}
-
-/** Whose value is this? */
+/** Whose value is this? One head's, though the token's other heads may be of elsewhere. */
 export function sourceOf(l: Loaded, given: Float32Array, at: number, head: number): string {
   const { dim, kvHeads } = l.trace;
   if (at >= given.length) return "missing";
   let zero = true;
   for (let i = 0; i < dim; i++) zero &&= given[at + i] === 0;
   if (zero) return "zeros";
-  for (const side of ["keys", "values"] as const)
-    for (const [token, vector] of l.store[side].entries())
-      for (let k = 0; k < kvHeads; k++) {
-        const h = (head + k) % kvHeads;
-        if (near(vector, h * dim, given, at, dim)) {
+  for (const rotated of [false, true])
+    for (const side of ["keys", "values"] as const)
+      for (const [token, vector] of (rotated ? l.rotated : l.store)[side].entries())
+        for (let k = 0; k < kvHeads; k++) {
+          const h = (head + k) % kvHeads;
+          if (!near(vector, h * dim, given, at, dim)) continue;
           const o = l.origins[token]!;
-          return `${side} of sequence ${o.seq}, layer ${o.layer}, token ${o.position}, head ${h}`;
+          return `${side} of sequence ${o.seq}, layer ${o.layer}, token ${o.position}${rotated ? ", still rotated" : `, head ${h}`}`;
         }
-      }
-  for (const [token, vector] of l.rotated.entries())
-    if (near(vector, head * dim, given, at, dim))
-      return `values of sequence ${l.origins[token]!.seq}, layer ${l.origins[token]!.layer}, token ${l.origins[token]!.position}, still rotated`;
   return "nothing that was ever appended";
 }

@@ -1,7 +1,7 @@
 /**
- * A cache's life as operations, and a cache that may have faults. The true model keeps a deep copy per sequence and
- * layer; the paged model has pages, counts and tables, and each fault is one thing it does wrong. Tokens are numbers:
- * where a vector was appended, so that a wrong read says whose value it is.
+ * A cache's life as operations, and a paged cache that may go wrong in it: pages, counts and tables, with faults of
+ * writing, forking, truncating and freeing. Tokens are numbers, in the order in which they were appended, so that a
+ * wrong read says whose value it is. What a read then makes of the pages is `trace-reading.ts`.
  */
 export type Side = "keys" | "values";
 
@@ -23,250 +23,288 @@ export interface TraceShape {
   readonly window?: { readonly size: number; readonly sinks: number };
 }
 
-/** What a side is read from; "turned": values under a rotation that is not known, so only their lengths tell. */
-export type Source = Side | "zero" | "rotated" | "turned";
-
-/** What a read gives: token numbers, −1 for zeros, −2 for what was never written. */
-export interface ReadResult {
-  readonly op: number;
-  readonly keys: Int32Array;
-  readonly values: Int32Array;
-  /** Which side's array each side is really taken from. */
-  readonly from: { readonly keys: Source; readonly values: Source };
+/** How a cache may be built, right or wrong: faults of counting come out in different ways. */
+export interface Habits {
+  /** One table for all layers, one per layer with a common pool of pages, or a pool per layer too. */
+  readonly tables: "shared" | "layer" | "pool";
+  /** Which page is taken: one that was freed last, first, of the lowest number, or a new one always. */
+  readonly reuse: "latest" | "oldest" | "lowest" | "never";
+  /** Pages are returned from the last to the first. */
+  readonly backwards: boolean;
+  /** What is copied of a shared page: all of it (always, where it holds all layers), or what is filled. */
+  readonly copies: "page" | "filled";
+  /** When a page is cleared. */
+  readonly clears: "never" | "freed" | "taken";
 }
 
-export interface CacheFault {
+/** What goes wrong in a cache's life. */
+export interface LifeFault {
   readonly id: string;
   readonly note: string;
-  /** A forked sequence writes into pages that are shared. */
-  readonly noCopy?: boolean;
-  /** A copied page holds this many tokens less, or nothing. */
+  /** Shared pages are written in place: by everyone, by forks only, or by those only that are no forks. */
+  readonly noCopy?: "all" | "forks" | "parents";
+  /** A copied page holds nothing, or a token less. */
   readonly copy?: "empty" | "short";
-  /** Truncate frees pages that others hold, clears the rest of a shared page, or lets the next append write into it. */
-  readonly truncateShared?: "free" | "clear" | "both" | "write";
-  /** Freed pages are reused oldest first, or lowest number first; default: latest first. */
-  readonly reuse?: "oldest" | "lowest";
-  /** What is appended to a page that had another owner is lost: all of it, or the first token. */
-  readonly lostWrites?: "all" | "first";
+  /** A copy frees the page that others still hold. */
+  readonly copyFrees?: boolean;
+  /** Truncate frees pages that others hold, clears the rest of a shared page, both, lets the next append write into it, or hides what lies behind. */
+  readonly truncateShared?: "free" | "clear" | "both" | "write" | "hide";
+  /** What is appended is lost: to a page that had another owner, its first token, or where something lay before. */
+  readonly lostWrites?: "all" | "first" | "occupied";
   /** Free returns pages that others hold. */
   readonly freeShared?: boolean;
-  /** Fork does not count. */
-  readonly forkUncounted?: boolean;
-  /** Fork and parent share one length; a read gives the tokens that were asked for, or as many as there seem to be. */
-  readonly sharedLength?: "asked" | "own";
+  /** Fork does not count its pages, or not the last. */
+  readonly forkUncounted?: "all" | "last";
+  /** A fork's table lacks the last page, or the last if it is partly filled. */
+  readonly forkTailLost?: "last" | "partial";
+  /** Fork and parent share one length. */
+  readonly sharedLength?: boolean;
   /** Truncate forgets to shorten: later tokens land behind the old ones. */
   readonly truncateIgnored?: boolean;
-  /** A copy of the table is read that is one operation old. */
-  readonly stale?: "after-copy" | "after-copy-of-layer" | "after-truncate";
-  readonly tableShift?: number;
-  /** Shift of positions within the page. */
-  readonly slotShift?: number;
-  readonly windowShift?: number;
-  readonly noSinks?: "slide" | "zero" | "gone" | "shifted";
-  /** Beyond the table: the nearest page, or nothing; default: round about. */
-  readonly tableEnd?: "nearest" | "nothing";
-  readonly layerShift?: number;
-  /** Beyond the last layer: the nearest, or nothing; default: round about. */
-  readonly layerEnd?: "nearest" | "nothing";
-  /** Shifts of layers and pages concern this side alone. */
-  readonly only?: Side;
-  readonly sides?:
-    | "key-zero"
-    | "swapped"
-    | "values-as-keys"
-    | "keys-as-values"
-    | "values-rotated"
-    | "values-turned";
-  readonly pageShiftFrom?: number;
-  readonly forkTailLost?: boolean;
+  /** Reads are as long as the cache believes, not as was asked. */
+  readonly ownLength?: boolean;
+  /** What is still read: the table (or the one entry) from before a copy, the table from before a truncate, what was read before. */
+  readonly stale?: "after-copy" | "after-copy-of-layer" | "entry" | "after-truncate" | "read";
+}
+
+/** A page as it was at a moment: slots of one layer, or of all layers one after another; −1: nothing. */
+export interface Page {
+  readonly slots: Int32Array;
+  /** Somebody saw it as it is: the next to write takes a copy. */
+  seen: boolean;
+}
+
+/** The pages of a layer's table, where in them the layer begins, and how many tokens it has. */
+export interface LayerPages {
+  readonly pages: readonly Page[];
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a read finds. */
+export interface State {
+  /** Tokens in the layer, as the cache believes. */
+  readonly own: number;
+  /** Tokens that a read without a window gives. */
+  readonly count: number;
+  readonly layers: readonly LayerPages[];
 }
 
 interface Sequence {
-  /** Per layer: pages and length. */
+  readonly forked: boolean;
+  /** Pages per layer, or of all layers. */
   readonly pages: number[][];
-  readonly length: { n: number }[];
-  /** Per layer: a table that was replaced and is still read. */
+  /** Tokens per layer. */
+  readonly length: number[];
+  /** Tables that were replaced and are still read. */
   readonly old: (number[] | undefined)[];
+  /** Per layer: what reads gave. */
+  readonly seen: number[][];
 }
 
-/** Replays operations; what every read gives. */
-export function replay(shape: TraceShape, ops: readonly Operation[], fault: CacheFault): ReadResult[] {
+/** Replays operations; what every read finds. */
+export function live(
+  shape: TraceShape,
+  ops: readonly Operation[],
+  fault: LifeFault,
+  habits: Habits,
+): State[] {
   const { layers, pageSize } = shape;
-  const cells: Int32Array[] = [];
+  const shared = habits.tables === "shared";
+  const tables = shared ? 1 : layers;
+  const width = shared ? layers * pageSize : pageSize;
+  const cells: Page[] = [];
+  /** A page's slots, to be written. */
+  const slots = (page: number): Int32Array => {
+    const before = cells[page]!;
+    if (before.seen) cells[page] = { slots: before.slots.slice(), seen: false };
+    return cells[page]!.slots;
+  };
   const counts: number[] = [];
-  const free: number[] = [];
+  /** Per page and layer: slots that are hidden from here on. */
+  const filled = new Map<number, number>();
+  const free: number[][] = Array.from({ length: habits.tables === "pool" ? layers : 1 }, () => []);
   const recycled = new Set<number>();
   const exposed = new Set<number>();
   const sequences = new Map<string, Sequence>();
-  const reads: ReadResult[] = [];
+  const states: State[] = [];
   let token = 0;
 
-  const take = (): number => {
-    if (fault.reuse === "lowest") free.sort((a, b) => b - a);
-    const reused = fault.reuse === "oldest" ? free.shift() : free.pop();
-    const page = reused ?? cells.length;
-    if (reused !== undefined) recycled.add(page);
-    if (page === cells.length) {
-      cells.push(new Int32Array(pageSize).fill(-1));
-      counts.push(0);
+  const freeOf = (table: number): number[] => free[habits.tables === "pool" ? table : 0]!;
+  const take = (table: number): number => {
+    const list = freeOf(table);
+    let page: number | undefined;
+    if (habits.reuse === "latest") page = list.pop();
+    else if (habits.reuse === "oldest") page = list.shift();
+    else if (habits.reuse === "lowest" && list.length > 0) {
+      page = Math.min(...list);
+      list.splice(list.indexOf(page), 1);
+    }
+    if (page === undefined) {
+      page = cells.length;
+      cells.push({ slots: new Int32Array(width).fill(-1), seen: false });
+    } else {
+      recycled.add(page);
+      if (habits.clears === "taken") slots(page).fill(-1);
     }
     counts[page] = 1;
     return page;
   };
-  const drop = (page: number, force: boolean): void => {
+  const drop = (page: number, table: number, force: boolean): void => {
     counts[page]!--;
-    if (counts[page]! <= 0 || force) {
-      counts[page] = 0;
-      if (!free.includes(page)) free.push(page);
-    }
+    if (counts[page]! > 0 && !force) return;
+    counts[page] = 0;
+    const list = freeOf(table);
+    if (list.includes(page)) return;
+    list.push(page);
+    if (habits.clears === "freed") slots(page).fill(-1);
+  };
+  const dropAll = (pages: number[], table: number, force: boolean): void => {
+    if (habits.backwards) pages.reverse();
+    for (const page of pages) drop(page, table, force);
+  };
+  const inPlace = (s: Sequence): boolean =>
+    fault.noCopy === "all" || (fault.noCopy !== undefined && s.forked === (fault.noCopy === "forks"));
+  const copied = (s: Sequence, table: number, at: number, slot: number): void => {
+    const pages = s.pages[table]!;
+    const before = pages[at]!;
+    const page = take(table);
+    const copy = slots(page);
+    const whole = shared || habits.copies === "page";
+    if (whole || fault.copy === "empty") copy.fill(-1);
+    const source = cells[before]!.slots;
+    if (fault.copy !== "empty") copy.set(whole ? source : source.subarray(0, slot));
+    if (fault.copy === "short" && slot > 0) copy[slot - 1] = -1;
+    if (fault.stale === "after-copy-of-layer") s.old[table] ??= pages.slice();
+    if (fault.stale === "after-copy" && s.old.length === 0) s.old.push(...s.pages.map((p) => p.slice()));
+    if (fault.stale === "entry") (s.old[table] ??= [])[at] ??= before;
+    if (fault.copyFrees) drop(before, table, true);
+    else counts[before]!--;
+    pages[at] = page;
   };
   const append = (s: Sequence, layer: number, count: number): void => {
+    const table = shared ? 0 : layer;
+    const offset = shared ? layer * pageSize : 0;
+    const pages = s.pages[table]!;
     for (let i = 0; i < count; i++) {
-      const n = s.length[layer]!.n;
+      const n = s.length[layer]!++;
       const at = Math.floor(n / pageSize);
-      const pages = s.pages[layer]!;
-      while (pages.length <= at) pages.push(take());
-      if (counts[pages[at]!]! > 1 && !fault.noCopy && !exposed.has(pages[at]!)) {
-        const source = cells[pages[at]!]!;
-        const page = take();
-        cells[page]!.fill(-1);
-        if (fault.copy !== "empty")
-          cells[page]!.set(
-            source.subarray(0, fault.copy === "short" ? Math.max(0, (n % pageSize) - 1) : pageSize),
-          );
-        if (fault.stale === "after-copy-of-layer") s.old[layer] ??= pages.slice();
-        if (fault.stale === "after-copy" && s.old.length === 0) s.old.push(...s.pages.map((p) => p.slice()));
-        counts[pages[at]!]!--;
-        pages[at] = page;
-      }
+      while (pages.length <= at) pages.push(take(table));
+      if (counts[pages[at]!]! > 1 && !inPlace(s) && !exposed.has(pages[at]!))
+        copied(s, table, at, offset + (n % pageSize));
+      const page = pages[at]!;
+      const slot = offset + (n % pageSize);
+      const { lostWrites } = fault;
       const lost =
-        fault.lostWrites && recycled.has(pages[at]!) && (fault.lostWrites === "all" || n % pageSize === 0);
-      if (!lost) cells[pages[at]!]![n % pageSize] = token;
+        lostWrites === "occupied"
+          ? cells[page]!.slots[slot] !== -1
+          : lostWrites && recycled.has(page) && (lostWrites === "all" || n % pageSize === 0);
+      if (!lost) slots(page)[slot] = token;
+      if (fault.truncateShared === "hide") filled.set(page * layers + layer, (n % pageSize) + 1);
       token++;
-      s.length[layer]!.n = n + 1;
     }
   };
-  for (const [index, op] of ops.entries()) {
-    const s = sequences.get(op.seq ?? "");
-    switch (op.op) {
-      case "create":
-        sequences.set(op.seq!, {
-          pages: Array.from({ length: layers }, () => []),
-          length: Array.from({ length: layers }, () => ({ n: 0 })),
-          old: [],
-        });
-        break;
-      case "append":
-        if (s) append(s, op.layer!, op.count!);
-        break;
-      case "fork": {
-        const from = sequences.get(op.from!);
-        if (!from) break;
-        const pages = from.pages.map((p) => p.slice());
-        if (fault.forkTailLost)
-          for (const [l, p] of pages.entries()) if (from.length[l]!.n % pageSize !== 0) p.pop();
-        if (!fault.forkUncounted) for (const p of pages.flat()) counts[p]!++;
-        sequences.set(op.to!, {
-          pages,
-          length: fault.sharedLength ? from.length : from.length.map(({ n }) => ({ n })),
-          old: [],
-        });
-        break;
+  const truncate = (s: Sequence, length: number): void => {
+    if (fault.truncateIgnored) return;
+    const { truncateShared } = fault;
+    const force = truncateShared === "free" || truncateShared === "both";
+    const before = s.length.slice();
+    for (let l = 0; l < layers; l++) s.length[l] = Math.min(s.length[l]!, length);
+    for (let t = 0; t < tables; t++) {
+      if (shared ? before.every((n) => n <= length) : before[t]! <= length) continue;
+      if (fault.stale === "after-truncate") s.old[t] = s.pages[t]!.slice();
+      const most = shared ? Math.max(...s.length) : s.length[t]!;
+      const keep = Math.ceil(most / pageSize);
+      const gone = s.pages[t]!.splice(keep);
+      if (truncateShared === "hide")
+        for (const page of gone) for (let l = 0; l < layers; l++) filled.set(page * layers + l, 0);
+      dropAll(gone, t, force);
+      const last = s.pages[t]![keep - 1];
+      if (last === undefined) continue;
+      for (let l = shared ? 0 : t; l < (shared ? layers : t + 1); l++) {
+        const n = s.length[l]!;
+        if (before[l]! <= n || n % pageSize === 0 || Math.floor(n / pageSize) !== keep - 1) continue;
+        const offset = shared ? l * pageSize : 0;
+        if (truncateShared === "clear" || truncateShared === "both")
+          slots(last).fill(-1, offset + (n % pageSize), offset + pageSize);
+        if (truncateShared === "hide") filled.set(last * layers + l, n % pageSize);
+        if (truncateShared === "write") exposed.add(last);
       }
-      case "truncate":
-        if (!s) break;
-        for (let l = 0; l < layers; l++) {
-          if (s.length[l]!.n <= op.length!) continue;
-          if (fault.truncateIgnored) continue;
-          s.length[l]!.n = op.length!;
-          const keep = Math.ceil(op.length! / pageSize);
-          if (fault.stale === "after-truncate") s.old.splice(0, layers, ...s.pages.map((p) => p.slice()));
-          const { truncateShared } = fault;
-          const force = truncateShared === "free" || truncateShared === "both";
-          for (const page of s.pages[l]!.splice(keep)) drop(page, force);
-          if (keep > 0 && op.length! % pageSize !== 0) {
-            const page = s.pages[l]![keep - 1]!;
-            if (truncateShared === "clear" || truncateShared === "both")
-              cells[page]!.fill(-1, op.length! % pageSize);
-            if (truncateShared === "write") exposed.add(page);
-          }
-        }
-        break;
-      case "free":
-        if (!s) break;
-        for (const page of s.pages.flat()) drop(page, fault.freeShared ?? false);
-        sequences.delete(op.seq!);
-        break;
-      case "read":
-        reads.push(read(index, op, s));
     }
-  }
-  return reads;
-
-  function read(index: number, op: Operation, s: Sequence | undefined): ReadResult {
-    const positions = positionsOf(shape, fault, op, s?.length[op.layer!]?.n ?? op.length!);
-    const gather = (side: Side): Int32Array => {
-      const pages = tableOf(s, op.layer!, side);
-      return Int32Array.from(positions, (p) => (p < 0 ? -1 : tokenAt(pages, p, side)));
-    };
-    const tokens = { keys: gather("keys"), values: gather("values") };
-    const kinds = {
-      "key-zero": { keys: "zero", values: "values" },
-      swapped: { keys: "values", values: "keys" },
-      "values-as-keys": { keys: "values", values: "values" },
-      "keys-as-values": { keys: "keys", values: "keys" },
-      "values-rotated": { keys: "keys", values: "rotated" },
-      "values-turned": { keys: "keys", values: "turned" },
-    } as const;
+  };
+  const fork = (from: Sequence): Sequence => {
+    const pages = from.pages.map((p) => p.slice());
+    for (const [t, p] of pages.entries()) {
+      const length = shared ? Math.max(...from.length) : from.length[t]!;
+      if (fault.forkTailLost === "last" || (fault.forkTailLost && length % pageSize !== 0)) p.pop();
+      if (fault.forkUncounted !== "all")
+        for (const page of fault.forkUncounted === "last" ? p.slice(0, -1) : p) counts[page]!++;
+    }
     return {
-      op: index,
-      ...tokens,
-      from: fault.sides ? kinds[fault.sides] : { keys: "keys", values: "values" },
+      forked: true,
+      pages,
+      length: fault.sharedLength ? from.length : from.length.slice(),
+      old: [],
+      seen: [],
     };
-  }
-
-  function tableOf(s: Sequence | undefined, layer: number, side: Side): readonly number[] {
-    const shift = fault.only === undefined || fault.only === side ? (fault.layerShift ?? 0) : 0;
-    let from = layer + shift;
-    if (from < 0 || from >= layers) {
-      if (fault.layerEnd === "nothing") return [];
-      from = fault.layerEnd === "nearest" ? layer : (from + layers) % layers;
+  };
+  /** Pages of a layer, as its table (or what is taken for it) has them. */
+  const contents = (s: Sequence, layer: number): LayerPages => {
+    const table = shared ? 0 : layer;
+    const offset = shared ? layer * pageSize : 0;
+    const old = s.old[table];
+    const at = fault.stale === "entry" || !old ? s.pages[table]! : old;
+    const pages = at.map((now, i) => {
+      const number = fault.stale === "entry" ? (old?.[i] ?? now) : now;
+      const page = cells[number]!;
+      page.seen = true;
+      const end = fault.truncateShared === "hide" ? filled.get(number * layers + layer) : undefined;
+      const seen = fault.stale === "read" ? s.seen[layer] : undefined;
+      if (end === undefined && !seen) return page;
+      const masked = page.slots.slice();
+      if (end !== undefined) masked.fill(-1, offset + end, offset + pageSize);
+      if (seen) masked.set(seen.slice(i * pageSize, (i + 1) * pageSize), offset);
+      return { slots: masked, seen: true };
+    });
+    return { pages, offset, length: s.length[layer]! };
+  };
+  const read = (s: Sequence | undefined, op: Operation): State => {
+    const asked = op.length!;
+    if (!s) return { own: asked, count: asked, layers: [] };
+    const own = s.length[op.layer!]!;
+    const state = {
+      own: fault.sharedLength && !fault.ownLength ? Math.max(own, asked) : own,
+      count: fault.ownLength ? own : asked,
+      layers: Array.from({ length: layers }, (_, l) => contents(s, l)),
+    };
+    if (fault.stale === "read") {
+      const { pages, offset } = state.layers[op.layer!]!;
+      s.seen[op.layer!] = Array.from(
+        { length: own },
+        (_, i) => pages[Math.floor(i / pageSize)]?.slots[offset + (i % pageSize)] ?? -1,
+      );
     }
-    return s?.old[from] ?? s?.pages[from] ?? [];
+    return state;
+  };
+  for (const op of ops) {
+    const s = sequences.get(op.seq ?? "");
+    if (op.op === "create")
+      sequences.set(op.seq!, {
+        forked: false,
+        pages: Array.from({ length: tables }, () => []),
+        length: new Array<number>(layers).fill(0),
+        old: [],
+        seen: [],
+      });
+    else if (op.op === "append" && s) append(s, op.layer!, op.count!);
+    else if (op.op === "fork") {
+      const from = sequences.get(op.from!);
+      if (from) sequences.set(op.to!, fork(from));
+    } else if (op.op === "truncate" && s) truncate(s, op.length!);
+    else if (op.op === "free" && s) {
+      for (const [t, pages] of s.pages.entries()) dropAll(pages.slice(), t, fault.freeShared ?? false);
+      sequences.delete(op.seq!);
+    } else if (op.op === "read") states.push(read(s, op));
   }
-
-  function tokenAt(pages: readonly number[], position: number, side: Side): number {
-    const slot = position + (fault.slotShift ?? 0);
-    if (slot < 0) return -2;
-    let index = Math.floor(slot / pageSize);
-    const shifted = fault.tableShift !== undefined && (fault.only === undefined || fault.only === side);
-    if (shifted && index >= (fault.pageShiftFrom ?? 0)) index += fault.tableShift!;
-    if (shifted && (index < 0 || index >= pages.length)) {
-      const last = Math.max(0, pages.length - 1);
-      if (fault.tableEnd === "nothing") return -1;
-      index =
-        fault.tableEnd === "nearest" ? Math.max(0, Math.min(last, index)) : (index + last + 1) % (last + 1);
-    }
-    const page = pages[index];
-    return page === undefined ? -1 : cells[page]![slot % pageSize]!;
-  }
-}
-
-/** Which positions a read gives; −1: zeros. own: the length that the cache believes in. */
-function positionsOf({ window }: TraceShape, fault: CacheFault, op: Operation, own: number): number[] {
-  const length = op.length!;
-  if (!window) {
-    const count = fault.sharedLength === "own" ? own : length;
-    return Array.from({ length: count }, (_, i) => i);
-  }
-  const total = fault.sharedLength ? Math.max(own, length) : own;
-  if (total <= window.size + window.sinks) return Array.from({ length: total }, (_, i) => i);
-  const start = total - window.size + (fault.windowShift ?? 0);
-  const inWindow = Array.from({ length: window.size }, (_, i) => start + i);
-  const sinks = Array.from({ length: window.sinks }, (_, i) => {
-    if (fault.noSinks === "slide") return start - window.sinks + i;
-    if (fault.noSinks === "zero") return -1;
-    return fault.noSinks === "shifted" ? i + 1 : i;
-  });
-  return fault.noSinks === "gone" ? inWindow : [...sinks, ...inWindow];
+  return states;
 }

@@ -75,7 +75,7 @@ export async function traceSweep(
   s: TraceSetup,
   seed: number,
   pairs: boolean,
-  wanted: (ids: readonly string[]) => boolean = () => true,
+  wanted: (ids: readonly string[], n: number) => boolean = () => true,
 ): Promise<{ right: string; outcomes: Outcome[] }> {
   const { plain, kept } = prepared(s, seed);
   const due = run(s, kept, []);
@@ -101,7 +101,13 @@ export async function traceSweep(
   });
   const outcomes: Outcome[] = [];
   for (const [n, { slips, ops }] of sets.entries()) {
-    if (!wanted(slips.map((c) => c.id))) continue;
+    if (
+      !wanted(
+        slips.map((c) => c.id),
+        n,
+      )
+    )
+      continue;
     const path = write(join(dir, `${seed}-${n}${pairs ? "p" : ""}`), s, plain, ops);
     const start = performance.now();
     const r = await verifyTrace(path);

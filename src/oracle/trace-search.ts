@@ -1,0 +1,291 @@
+/**
+ * Which faults of a cache reproduce what was read: every fault alone, of the cache's life and of its reads, in caches
+ * built in every usual way; then two at once.
+ */
+import { evidenceFaults } from "./trace-evidence.js";
+import { frees, HABITS, LIFE_FAULTS, PLAIN_HABITS, readFaults } from "./trace-faults.js";
+import type { Loaded } from "./trace-loaded.js";
+import { type Habits, type LifeFault, live, type Page, type State } from "./trace-model.js";
+import {
+  layerOf,
+  mergedReads,
+  positionsOf,
+  type ReadFault,
+  slotOf,
+  sourcesOf,
+  tokenIn,
+} from "./trace-reading.js";
+import { Sight } from "./trace-sight.js";
+import { type Fault, pairId } from "./verdict.js";
+
+const NO_LIFE_FAULT: LifeFault = { id: "", note: "" };
+const NO_READ_FAULT: ReadFault = { id: "", note: "" };
+
+/** Vectors compared, or tokens replayed, per stage at most: some tenths of a second. */
+const WORK = 1e7;
+/** A hypothesis that leaves more than this share of what is wrong explains nothing. */
+const LEFT = 0.8;
+/** What a pair that leaves something has to explain more than one fault alone. */
+const SECOND = 0.1;
+/** Vectors from behind the last token that may be anything: of those that are wrong, at most. */
+const REST = 0.25;
+/** So many hypotheses are tried with every habit. */
+const REFINED = 12;
+
+interface Hypothesis {
+  readonly faults: readonly (LifeFault | ReadFault)[];
+  readonly life: LifeFault;
+  readonly read: ReadFault;
+}
+
+interface Life {
+  readonly fault: LifeFault;
+  readonly states: readonly State[];
+}
+
+/** Vectors that come out otherwise than they were given, and those that may, as nobody knows what lies there. */
+interface Score {
+  readonly left: number;
+  readonly rest: number;
+}
+
+interface Found extends Score {
+  readonly faults: readonly (LifeFault | ReadFault)[];
+}
+
+/** Faults that reproduce what was given, the best first; with none, what the evidence says by itself. */
+export function searchFaults(l: Loaded, due: readonly Int32Array[]): Fault[] {
+  const sight = new Sight(l);
+  const search = new Search(l, sight);
+  search.run();
+  return search.ordered(search.whole ? [] : evidenceFaults(l, sight, due));
+}
+
+class Search {
+  readonly #l: Loaded;
+  readonly #sight: Sight;
+  readonly #reads: readonly ReadFault[];
+  readonly #seen = new Set<string>();
+  readonly #base: Life;
+  readonly #lives: Life[] = [];
+  readonly #found: Found[] = [];
+  readonly #before: number;
+  readonly #replay: number;
+  readonly #positions: number[] = [];
+  /** The best pair. */
+  #least: Score;
+  #refined = 0;
+  #work = 0;
+
+  constructor(l: Loaded, sight: Sight) {
+    this.#l = l;
+    this.#sight = sight;
+    this.#reads = readFaults(l.trace);
+    this.#replay = l.origins.length + 4 * l.reads.length * l.trace.layers;
+    this.#base = this.#lived(NO_LIFE_FAULT, HABITS[0]!);
+    this.#before = this.#score(this.#base, NO_READ_FAULT).left;
+    this.#least = { left: LEFT * this.#before, rest: Infinity };
+  }
+
+  run(): void {
+    for (const stage of [this.#singles, this.#withReads, this.#twoReads, this.#twoLives]) {
+      this.#work = 0;
+      stage.call(this);
+      if (this.#done) return;
+    }
+  }
+
+  /** Nothing is left to explain. */
+  get #done(): boolean {
+    return this.#found.some((f) => f.left === 0 && f.rest === 0);
+  }
+
+  /** Something reproduces every read, but for what nobody knows. */
+  get whole(): boolean {
+    return this.#found.some((f) => f.left === 0);
+  }
+
+  /** The best first, one of each id; more: of other evidence. */
+  ordered(more: readonly Fault[]): Fault[] {
+    const total = this.#sight.given.reduce((n, g) => n + g.keys.length + g.values.length, 0);
+    const before = this.#before;
+    const worth = ({ left, rest, faults }: Found): number => {
+      const pair = faults.length > 1;
+      // A second fault has to say what lies behind the last tokens, too, if one alone explains the others.
+      if (left === 0) return 2 - (pair ? 2.5 + 4 * rest : rest) / (total + before + 8);
+      return (before - left) / before - (pair ? SECOND : 0);
+    };
+    const all = this.#found.map((f) => ({
+      worth: worth(f),
+      id: pairId(f.faults.map(({ id }) => id)),
+      explains: (before - f.left) / before,
+      evidence: `${before - f.left} of ${before} wrong vectors (of ${total} read) are reproduced: ${f.faults.map(({ note }) => note).join("; ")}`,
+    }));
+    all.push(...more.map((f) => ({ ...f, worth: f.explains })));
+    all.sort((a, b) => b.worth - a.worth);
+    const named = new Set<string>();
+    return all
+      .filter(({ id }) => !named.has(id) && named.add(id))
+      .slice(0, 8)
+      .map(({ id, explains, evidence }) => ({ id, explains, evidence }));
+  }
+
+  #lived(fault: LifeFault, habits: Habits): Life {
+    this.#work += this.#replay;
+    return { fault, states: live(this.#l.trace, this.#l.trace.ops, fault, habits) };
+  }
+
+  /** The same tokens as an earlier life's are none. */
+  #fresh(life: Life): boolean {
+    const mark = markOf(life.states, this.#l.trace.pageSize);
+    return !this.#seen.has(mark) && this.#seen.add(mark) !== undefined;
+  }
+
+  /** Keeps what explains something; what leaves nothing, as the habits make it that fit best. */
+  #keep({ faults, life, read }: Hypothesis, score: Score): void {
+    if (score.left > LEFT * this.#before) return;
+    let best = score;
+    if (score.left === 0 && score.rest > 0 && this.#refined++ < REFINED)
+      for (const habits of HABITS) {
+        const other = this.#score(this.#lived(life, habits), read);
+        if (other.left === 0 && other.rest < best.rest) best = other;
+        if (best.rest === 0) break;
+      }
+    this.#found.push({ faults, ...best });
+  }
+
+  #singles(): void {
+    this.#fresh(this.#base);
+    for (const read of this.#reads)
+      this.#keep({ faults: [read], life: NO_LIFE_FAULT, read }, this.#score(this.#base, read));
+    for (const habits of HABITS) {
+      if (this.#done || this.#work > WORK) return;
+      for (const fault of LIFE_FAULTS) {
+        if (!frees(fault) && !PLAIN_HABITS.includes(habits)) continue;
+        const life = this.#lived(fault, habits);
+        if (!this.#fresh(life)) continue;
+        this.#lives.push(life);
+        const hypothesis = { faults: [fault], life: fault, read: NO_READ_FAULT };
+        this.#keep(hypothesis, this.#score(life, NO_READ_FAULT));
+      }
+    }
+  }
+
+  #withReads(): void {
+    for (const life of this.#lives)
+      for (const read of this.#reads) {
+        if (read.id === life.fault.id) continue;
+        if (this.#pair({ faults: [life.fault, read], life: life.fault, read }, life)) return;
+      }
+  }
+
+  #twoReads(): void {
+    for (const [i, a] of this.#reads.entries())
+      for (const b of this.#reads.slice(i + 1)) {
+        if (a.id === b.id) continue;
+        for (const order of a.sides && b.sides
+          ? [
+              [a, b],
+              [b, a],
+            ]
+          : [[a, b]]) {
+          const hypothesis = { faults: [a, b], life: NO_LIFE_FAULT, read: mergedReads(order) };
+          if (this.#pair(hypothesis, this.#base)) return;
+        }
+      }
+  }
+
+  #twoLives(): void {
+    for (const habits of HABITS)
+      for (const [i, a] of LIFE_FAULTS.entries())
+        for (const b of LIFE_FAULTS.slice(i + 1)) {
+          if (a.id === b.id || !(frees(a) || frees(b) || PLAIN_HABITS.includes(habits))) continue;
+          if (this.#work > WORK) return;
+          const both = { ...a, ...b, id: "", note: "" };
+          const life = this.#lived(both, habits);
+          if (!this.#fresh(life)) continue;
+          if (this.#pair({ faults: [a, b], life: both, read: NO_READ_FAULT }, life)) return;
+        }
+  }
+
+  /** Two at once: kept if they leave less than any before; whether that is nothing, or there is no more time. */
+  #pair(hypothesis: Hypothesis, life: Life): boolean {
+    const score = this.#score(life, hypothesis.read, this.#least.left);
+    const { left, rest } = this.#least;
+    if (score.left < left || (score.left === left && (score.rest < rest || left === 0))) {
+      this.#least = score;
+      this.#keep(hypothesis, score);
+    }
+    return (score.left === 0 && score.rest === 0) || this.#work > WORK;
+  }
+
+  /** Of more than `most`, no more are counted. */
+  #score({ states }: Life, fault: ReadFault, most = Infinity): Score {
+    const { trace, reads } = this.#l;
+    const { pageSize } = trace;
+    const sight = this.#sight;
+    const from = sourcesOf(fault);
+    let left = 0;
+    let rest = 0;
+    for (const [r, state] of states.entries()) {
+      const positions = positionsOf(trace, fault, state, this.#positions);
+      for (const side of SIDES) {
+        const source = from[side];
+        const layer = layerOf(fault, state, reads[r]!.layer!, source.side);
+        const count = sight.given[r]![side].length;
+        left += Math.abs(count - positions.length);
+        for (let t = 0; t < count && t < positions.length; t++) {
+          const slot = slotOf(fault, layer.pages.length, positions[t]!, pageSize, source.side);
+          if (sight.is(r, side, t, tokenIn(layer, slot, pageSize), source)) continue;
+          if (slot >= layer.length && sight.isRest(r, side, t, slot % pageSize, source)) rest++;
+          else left++;
+        }
+        this.#work += count;
+      }
+      if (left > most) return { left: Infinity, rest };
+    }
+    return rest > REST * this.#before ? { left: left + rest, rest: 0 } : { left, rest };
+  }
+}
+
+const SIDES = ["keys", "values"] as const;
+
+const digests = new WeakMap<Page, Map<number, { readonly to: number; readonly digest: number }>>();
+
+/** Of what lies in a layer's part of a page, up to a slot. */
+function digestOf(page: Page, from: number, to: number): number {
+  const known = digests.get(page)?.get(from);
+  if (known !== undefined && known.to === to) return known.digest;
+  let digest = 0x811c9dc5;
+  for (let i = from; i < to; i++) {
+    digest = Math.imul(digest ^ page.slots[i]!, 0x01000193);
+    digest ^= digest >>> 15;
+  }
+  let all = digests.get(page);
+  if (!all) digests.set(page, (all = new Map()));
+  all.set(from, { to, digest });
+  return digest;
+}
+
+/** A digest of what all reads find. */
+function markOf(states: readonly State[], pageSize: number): string {
+  let a = 0x811c9dc5;
+  let b = 0x9e3779b9;
+  const add = (n: number): void => {
+    a = Math.imul(a ^ n, 0x01000193);
+    b = Math.imul(b + n, 0x85ebca6b) ^ (b >>> 13);
+  };
+  for (const { own, count, layers } of states) {
+    add(own);
+    add(count);
+    for (const { pages, offset, length } of layers) {
+      add(pages.length);
+      add(length);
+      pages.forEach((page, i) => {
+        const tokens = Math.min(pageSize, length - i * pageSize);
+        if (tokens > 0) add(digestOf(page, offset, offset + tokens));
+      });
+    }
+  }
+  return `${a} ${b}`;
+}
