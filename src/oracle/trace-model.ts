@@ -81,6 +81,8 @@ export interface LayerPages {
   readonly length: number;
 }
 
+const NO_PAGES: LayerPages = { pages: [], offset: 0, length: 0 };
+
 /** What a read finds. */
 export interface State {
   /** Tokens in the layer, as the cache believes. */
@@ -275,7 +277,10 @@ export function live(
     const state = {
       own: fault.sharedLength && !fault.ownLength ? Math.max(own, asked) : own,
       count: fault.ownLength ? own : asked,
-      layers: Array.from({ length: layers }, (_, l) => contents(s, l)),
+      // A read comes from its own layer or, wrongly, from one beside it.
+      layers: Array.from({ length: layers }, (_, l) =>
+        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers) ? contents(s, l) : NO_PAGES,
+      ),
     };
     if (fault.stale === "read") {
       const { pages, offset } = state.layers[op.layer!]!;

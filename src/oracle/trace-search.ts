@@ -40,6 +40,7 @@ interface Hypothesis {
 
 interface Life {
   readonly fault: LifeFault;
+  readonly habits: Habits;
   readonly states: readonly State[];
 }
 
@@ -64,10 +65,12 @@ export function searchFaults(l: Loaded, due: readonly Int32Array[]): Fault[] {
 class Search {
   readonly #l: Loaded;
   readonly #sight: Sight;
-  readonly #reads: readonly ReadFault[];
+  readonly #reads: ReadFault[];
   readonly #seen = new Set<string>();
-  readonly #base: Life;
+  /** Without faults of life: with a table per layer, and with one. */
+  readonly #bases: Life[] = [];
   readonly #lives: Life[] = [];
+  readonly #helpful: { readonly life: Life; readonly left: number }[] = [];
   readonly #found: Found[] = [];
   readonly #before: number;
   readonly #replay: number;
@@ -82,8 +85,7 @@ class Search {
     this.#sight = sight;
     this.#reads = readFaults(l.trace);
     this.#replay = l.origins.length + 4 * l.reads.length * l.trace.layers;
-    this.#base = this.#lived(NO_LIFE_FAULT, HABITS[0]!);
-    this.#before = this.#score(this.#base, NO_READ_FAULT).left;
+    this.#before = this.#score(this.#lived(NO_LIFE_FAULT, HABITS[0]!), NO_READ_FAULT).left;
     this.#least = { left: LEFT * this.#before, rest: Infinity };
   }
 
@@ -132,7 +134,7 @@ class Search {
 
   #lived(fault: LifeFault, habits: Habits): Life {
     this.#work += this.#replay;
-    return { fault, states: live(this.#l.trace, this.#l.trace.ops, fault, habits) };
+    return { fault, habits, states: live(this.#l.trace, this.#l.trace.ops, fault, habits) };
   }
 
   /** The same tokens as an earlier life's are none. */
@@ -155,9 +157,18 @@ class Search {
   }
 
   #singles(): void {
-    this.#fresh(this.#base);
-    for (const read of this.#reads)
-      this.#keep({ faults: [read], life: NO_LIFE_FAULT, read }, this.#score(this.#base, read));
+    for (const habits of PLAIN_HABITS) {
+      const base = this.#lived(NO_LIFE_FAULT, habits);
+      if (this.#fresh(base)) this.#bases.push(base);
+    }
+    const left = new Map<ReadFault, number>();
+    for (const base of this.#bases)
+      for (const read of this.#reads) {
+        const score = this.#score(base, read);
+        left.set(read, Math.min(score.left, left.get(read) ?? Infinity));
+        this.#keep({ faults: [read], life: NO_LIFE_FAULT, read }, score);
+      }
+    this.#reads.sort((a, b) => left.get(a)! - left.get(b)!);
     for (const habits of HABITS) {
       if (this.#done || this.#work > WORK) return;
       for (const fault of LIFE_FAULTS) {
@@ -165,47 +176,50 @@ class Search {
         const life = this.#lived(fault, habits);
         if (!this.#fresh(life)) continue;
         this.#lives.push(life);
-        const hypothesis = { faults: [fault], life: fault, read: NO_READ_FAULT };
-        this.#keep(hypothesis, this.#score(life, NO_READ_FAULT));
+        const score = this.#score(life, NO_READ_FAULT);
+        if (score.left < this.#before) this.#helpful.push({ life, left: score.left });
+        this.#keep({ faults: [fault], life: fault, read: NO_READ_FAULT }, score);
       }
     }
   }
 
+  /** The read's fault that explains most goes first: what it leaves is soon found. */
   #withReads(): void {
-    for (const life of this.#lives)
-      for (const read of this.#reads) {
+    for (const read of this.#reads)
+      for (const life of this.#lives) {
         if (read.id === life.fault.id) continue;
         if (this.#pair({ faults: [life.fault, read], life: life.fault, read }, life)) return;
       }
   }
 
   #twoReads(): void {
-    for (const [i, a] of this.#reads.entries())
-      for (const b of this.#reads.slice(i + 1)) {
-        if (a.id === b.id) continue;
-        for (const order of a.sides && b.sides
-          ? [
-              [a, b],
-              [b, a],
-            ]
-          : [[a, b]]) {
-          const hypothesis = { faults: [a, b], life: NO_LIFE_FAULT, read: mergedReads(order) };
-          if (this.#pair(hypothesis, this.#base)) return;
+    for (const base of this.#bases)
+      for (const [i, a] of this.#reads.entries())
+        for (const b of this.#reads.slice(i + 1)) {
+          if (a.id === b.id) continue;
+          for (const order of a.sides && b.sides
+            ? [
+                [a, b],
+                [b, a],
+              ]
+            : [[a, b]]) {
+            const hypothesis = { faults: [a, b], life: NO_LIFE_FAULT, read: mergedReads(order) };
+            if (this.#pair(hypothesis, base)) return;
+          }
         }
-      }
   }
 
+  /** One of the two explains something alone. */
   #twoLives(): void {
-    for (const habits of HABITS)
-      for (const [i, a] of LIFE_FAULTS.entries())
-        for (const b of LIFE_FAULTS.slice(i + 1)) {
-          if (a.id === b.id || !(frees(a) || frees(b) || PLAIN_HABITS.includes(habits))) continue;
-          if (this.#work > WORK) return;
-          const both = { ...a, ...b, id: "", note: "" };
-          const life = this.#lived(both, habits);
-          if (!this.#fresh(life)) continue;
-          if (this.#pair({ faults: [a, b], life: both, read: NO_READ_FAULT }, life)) return;
-        }
+    for (const { life } of this.#helpful.sort((a, b) => a.left - b.left))
+      for (const other of LIFE_FAULTS) {
+        if (life.fault.id === other.id) continue;
+        if (this.#work > WORK) return;
+        const both = { ...life.fault, ...other, id: "", note: "" };
+        const lived = this.#lived(both, life.habits);
+        if (!this.#fresh(lived)) continue;
+        if (this.#pair({ faults: [life.fault, other], life: both, read: NO_READ_FAULT }, lived)) return;
+      }
   }
 
   /** Two at once: kept if they leave less than any before; whether that is nothing, or there is no more time. */

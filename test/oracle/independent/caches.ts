@@ -10,6 +10,8 @@ export interface CacheShape {
   readonly layers: number;
   readonly pageSize: number;
   readonly window?: { readonly size: number; readonly sinks: number };
+  /** One page holds a place of every layer: a table for all of them. */
+  readonly oneTable?: boolean;
 }
 
 /** What it does wrong. */
@@ -37,6 +39,8 @@ export interface CacheSlip {
   readonly swaps?: boolean;
   readonly rotatedValues?: boolean;
   readonly allocation?: "last" | "first" | "lowest";
+  readonly freedCleared?: boolean;
+  readonly onlyForksCopy?: boolean;
 }
 
 interface Page {
@@ -47,9 +51,13 @@ interface Page {
 }
 
 interface Table {
+  /** One array for all layers, where these have one table. */
   pages: number[];
   length: { n: number };
-  old: number[] | undefined;
+  readonly old: { pages?: number[] };
+  /** Where the layer begins in a page. */
+  readonly base: number;
+  readonly forked: boolean;
 }
 
 export interface Op {
@@ -141,6 +149,8 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
   const free: number[] = [];
   const tables = new Map<string, Table[]>();
   const zero = (): Float32Array => new Float32Array(s.kvHeads * s.dim);
+  const places = s.oneTable ? s.layers * s.pageSize : s.pageSize;
+  const own = (all: readonly Table[]): readonly Table[] => (s.oneTable ? all.slice(0, 1) : all);
   const take = (): number => {
     const how = is("allocation") ?? "last";
     if (how === "lowest") free.sort((a, b) => b - a);
@@ -151,8 +161,8 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
       return at;
     }
     pages.push({
-      k: new Array(s.pageSize).fill(undefined),
-      v: new Array(s.pageSize).fill(undefined),
+      k: new Array(places).fill(undefined),
+      v: new Array(places).fill(undefined),
       count: 1,
       used: false,
     });
@@ -161,33 +171,39 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
   const release = (at: number, anyway: boolean): void => {
     const p = pages[at]!;
     p.count--;
-    if ((p.count <= 0 || anyway) && !free.includes(at)) free.push(at);
+    if (!(p.count <= 0 || anyway) || free.includes(at)) return;
+    free.push(at);
+    if (is("freedCleared")) {
+      p.k.fill(undefined);
+      p.v.fill(undefined);
+    }
   };
   const put = (t: Table, k: Float32Array, v: Float32Array): void => {
     const n = t.length.n;
     const index = Math.floor(n / s.pageSize);
     while (t.pages.length <= index) t.pages.push(take());
     let at = t.pages[index]!;
-    if (pages[at]!.count > 1 && !is("writesInPlace")) {
+    const place = t.base + (n % s.pageSize);
+    if (pages[at]!.count > 1 && !is("writesInPlace") && !(is("onlyForksCopy") && !t.forked)) {
       const copy = take();
-      for (let i = 0; i < n % s.pageSize; i++) {
+      for (let i = 0; i < (s.oneTable ? places : place); i++) {
         pages[copy]!.k[i] = pages[at]!.k[i];
         pages[copy]!.v[i] = pages[at]!.v[i];
       }
       release(at, false);
-      if (is("readsOldTable")) t.old ??= t.pages.slice();
+      if (is("readsOldTable")) t.old.pages ??= t.pages.slice();
       t.pages[index] = at = copy;
     }
     if (!(is("writesLostOnReuse") && pages[at]!.used)) {
-      pages[at]!.k[n % s.pageSize] = k;
-      pages[at]!.v[n % s.pageSize] = v;
+      pages[at]!.k[place] = k;
+      pages[at]!.v[place] = v;
     }
     t.length.n = n + 1;
   };
   const cell = (t: Table, position: number): [Float32Array, Float32Array] => {
     if (position < 0) return [zero(), zero()];
     const slot = position + (is("slotShift") ?? 0);
-    const list = t.old ?? t.pages;
+    const list = t.old.pages ?? t.pages;
     let index = Math.floor(slot / s.pageSize) + (is("pageShift") ?? 0);
     if (is("pageShift") && (index < 0 || index >= list.length)) {
       const end = is("pageEnd");
@@ -196,7 +212,7 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
         end === "clamp" ? Math.max(0, Math.min(list.length - 1, index)) : (index + list.length) % list.length;
     }
     const page = pages[list[index]!];
-    const i = ((slot % s.pageSize) + s.pageSize) % s.pageSize;
+    const i = t.base + (((slot % s.pageSize) + s.pageSize) % s.pageSize);
     return [page?.k[i] ?? zero(), page?.v[i] ?? zero()];
   };
   const read = (op: Op): Op => {
@@ -227,14 +243,20 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
       });
     return { ...op, keys, values };
   };
+  const fresh = (forked: boolean): Table[] => {
+    const shared = { pages: [] as number[], old: {} };
+    return Array.from({ length: s.layers }, (_, l) => ({
+      ...(s.oneTable ? shared : { pages: [], old: {} }),
+      length: { n: 0 },
+      base: s.oneTable ? l * s.pageSize : 0,
+      forked,
+    }));
+  };
   return ops.map((op) => {
     const t = tables.get(op.seq ?? "");
     switch (op.op) {
       case "create":
-        tables.set(
-          op.seq!,
-          Array.from({ length: s.layers }, () => ({ pages: [], length: { n: 0 }, old: undefined })),
-        );
+        tables.set(op.seq!, fresh(false));
         return op;
       case "append":
         op.keys!.forEach((k, i) => {
@@ -243,33 +265,43 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
         return op;
       case "fork": {
         const from = tables.get(op.from!)!;
-        for (const one of from) for (const p of one.pages) if (!is("forkForgetsCount")) pages[p]!.count++;
+        const made = fresh(true);
+        for (const [i, one] of own(from).entries()) {
+          for (const p of one.pages) if (!is("forkForgetsCount")) pages[p]!.count++;
+          made[i]!.pages.push(...one.pages);
+        }
         tables.set(
           op.to!,
-          from.map((one) => ({
-            pages: one.pages.slice(),
-            length: is("sharesLength") ? one.length : { n: one.length.n },
-            old: undefined,
+          made.map((one, i) => ({
+            ...one,
+            length: is("sharesLength") ? from[i]!.length : { n: from[i]!.length.n },
           })),
         );
         return op;
       }
-      case "truncate":
-        for (const one of t!) {
-          if (is("truncateKeepsLength") || one.length.n <= op.length!) continue;
-          one.length.n = op.length!;
-          const keep = Math.ceil(op.length! / s.pageSize);
-          for (const p of one.pages.splice(keep)) release(p, is("truncateFreesShared") ?? false);
-          const last = one.pages[keep - 1];
-          if (is("truncateClearsShared") && last !== undefined)
-            for (let i = op.length! % s.pageSize; i > 0 && i < s.pageSize; i++) {
-              pages[last]!.k[i] = undefined;
-              pages[last]!.v[i] = undefined;
-            }
+      case "truncate": {
+        if (is("truncateKeepsLength")) return op;
+        const cut = t!.map((one) => one.length.n > op.length!);
+        for (const one of t!) one.length.n = Math.min(one.length.n, op.length!);
+        for (const [l, one] of own(t!).entries()) {
+          if (s.oneTable ? !cut.includes(true) : !cut[l]) continue;
+          const most = s.oneTable ? Math.max(...t!.map((x) => x.length.n)) : one.length.n;
+          for (const p of one.pages.splice(Math.ceil(most / s.pageSize)))
+            release(p, is("truncateFreesShared") ?? false);
         }
+        if (is("truncateClearsShared") && op.length! % s.pageSize > 0)
+          for (const [l, one] of t!.entries()) {
+            const last = one.pages[Math.floor(op.length! / s.pageSize)];
+            if (!cut[l] || last === undefined) continue;
+            for (let i = op.length! % s.pageSize; i < s.pageSize; i++) {
+              pages[last]!.k[one.base + i] = undefined;
+              pages[last]!.v[one.base + i] = undefined;
+            }
+          }
         return op;
+      }
       case "free":
-        for (const one of t!) for (const p of one.pages) release(p, is("freeIgnoresCount") ?? false);
+        for (const one of own(t!)) for (const p of one.pages) release(p, is("freeIgnoresCount") ?? false);
         tables.delete(op.seq!);
         return op;
       default:
@@ -280,9 +312,11 @@ export function run(s: CacheShape, ops: readonly Op[], slips: readonly CacheSlip
 
 export const CACHE_SLIPS: readonly CacheSlip[] = [
   { id: "cow-missing", note: "", writesInPlace: true },
+  { id: "cow-missing", note: "by parents", onlyForksCopy: true },
   { id: "refcount-leak", note: "fork", forkForgetsCount: true },
   { id: "refcount-leak", note: "fork, first free", forkForgetsCount: true, allocation: "first" },
   { id: "refcount-leak", note: "free", freeIgnoresCount: true },
+  { id: "refcount-leak", note: "free, cleared", freeIgnoresCount: true, freedCleared: true },
   { id: "refcount-leak", note: "free, lowest", freeIgnoresCount: true, allocation: "lowest" },
   { id: "fork-shared-length", note: "", sharesLength: true },
   { id: "truncate-shared", note: "frees", truncateFreesShared: true },

@@ -15,6 +15,17 @@ const setups: readonly TraceSetup[] = [
   { ...shape, dim: 32, keyFormat: "f32", valueFormat: "f32", window: { size: 12, sinks: 4 } },
   { ...shape, dim: 128, layers: 3, pageSize: 4, keyFormat: "ggml/q8_0", valueFormat: "llama/turbo4" },
   { ...shape, dim: 64, keyFormat: "llama/turbo3", valueFormat: "f16", window: { size: 20, sinks: 2 } },
+  {
+    ...shape,
+    dim: 32,
+    layers: 3,
+    pageSize: 5,
+    oneTable: true,
+    keyFormat: "f32",
+    valueFormat: "f32",
+    window: { size: 9, sinks: 3 },
+  },
+  { ...shape, dim: 32, layers: 4, pageSize: 3, keyFormat: "ggml/q8_0", valueFormat: "ggml/q4_0" },
 ];
 
 it.each(setups)("$keyFormat + $valueFormat", async (setup) => {
@@ -33,7 +44,7 @@ it.each(setups)("$keyFormat + $valueFormat", async (setup) => {
 });
 
 it.each(setups)("two at once, where both show: $keyFormat + $valueFormat", async (setup) => {
-  const { outcomes } = await traceSweep(dir, setup, 3, true, (_, n) => n % 3 === 0);
+  const { outcomes } = await traceSweep(dir, setup, 3, true, (_, n) => n % 4 === 0);
   const share = outcomes.filter((o) => o.right).length / outcomes.length;
   expect(outcomes.every((o) => o.detected)).toBe(true);
   expect(
