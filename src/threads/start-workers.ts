@@ -7,7 +7,10 @@ const PATIENCE = 10_000;
 
 /** As many of `count` workers as start; where there are no threads at all, none. */
 export async function startWorkers(program: URL, count: number, workerData: WorkerStart): Promise<Worker[]> {
-  const { Worker: Thread } = await import("#worker-threads");
+  const Thread = await import("#worker-threads").then(
+    ({ Worker }) => Worker,
+    () => undefined,
+  );
   if (!Thread) return [];
   // The process' own flags may say what to run instead.
   const make = (): Worker => new Thread(program, { workerData, execArgv: [] });

@@ -21,7 +21,7 @@ interface Answer {
 
 const expected = probe({ main, cache, plan, realizar }, "reference");
 const everywhere: Answer = {
-  results: ["wasm-simd", "reference", "wasm-simd"].map((backend) => ({ ...expected, backend })),
+  results: ["wasm-simd", "reference", "wasm-simd", "wasm-simd"].map((backend) => ({ ...expected, backend })),
 };
 const PAGE = (script: string, head = ""): string =>
   `<!doctype html><meta charset="utf-8"><title>probe</title>${head}<script type="module">${script}</script>`;
@@ -64,6 +64,7 @@ describe.skipIf(!chromiumPath)("in Chromium", () => {
       "turboquant-kv/wasm": `${DIST}/kernels/index.js`,
       "turboquant-kv/cache": `${DIST}/cache/index.js`,
       "turboquant-kv/plan": `${DIST}/plan/index.js`,
+      "turboquant-kv/threads": `${DIST}/threads/index.js`,
       "turboquant-kv/compat/realizar": `${DIST}/compat/realizar/index.js`,
       "@msgpack/msgpack": at("@msgpack/msgpack/dist.esm/index.mjs"),
       "@noble/hashes/": at("@noble/hashes/"),

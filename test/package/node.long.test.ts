@@ -28,6 +28,7 @@ import * as wasm from "turboquant-kv/wasm";
 import * as cache from "turboquant-kv/cache";
 import * as plan from "turboquant-kv/plan";
 import * as realizar from "turboquant-kv/compat/realizar";
+import { loadThreads } from "turboquant-kv/threads";
 import { probe } from "./probe.js";
 const entries = { main, cache, plan, realizar };
 const bytes = await readFile(fileURLToPath(import.meta.resolve("turboquant-kv/kernels.wasm")));
@@ -37,7 +38,9 @@ for (const name of ${JSON.stringify(specifiers)}) kinds[name] = Object.keys(awai
 const results = [];
 for (const backend of [await main.loadWasm(), "reference", await wasm.loadWasmFrom(bytes)])
   results.push(probe(entries, backend));
-console.log(JSON.stringify({ results, fixture: fixture.length > 10_000, kinds }));`;
+const { threads, ...backend } = await loadThreads();
+results.push(probe(entries, backend));
+console.log(JSON.stringify({ results, fixture: fixture.length > 10_000, kinds, threads }));`;
 
 const REQUIRES = `
 const main = require("turboquant-kv");
@@ -83,9 +86,13 @@ describe.each([20, 22, 24])("Node %i", (major) => {
     const { status, stdout, stderr } = run(["imports.js"]);
     expect([status, stderr]).toEqual([0, ""]);
     expect(JSON.parse(stdout.toString())).toEqual({
-      results: ["wasm-simd", "reference", "wasm-simd"].map((backend) => ({ ...expected, backend })),
+      results: ["wasm-simd", "reference", "wasm-simd", "wasm-simd"].map((backend) => ({
+        ...expected,
+        backend,
+      })),
       fixture: true,
       kinds,
+      threads: 2,
     });
   });
 

@@ -62,12 +62,16 @@ import * as wasm from "turboquant-kv/wasm";
 import * as cache from "turboquant-kv/cache";
 import * as plan from "turboquant-kv/plan";
 import * as realizar from "turboquant-kv/compat/realizar";
+import { loadThreads } from "turboquant-kv/threads";
 import { probe } from "./probe.js";
 try {
   const entries = { main, cache, plan, realizar };
   const results = [probe(entries, await main.loadWasm()), probe(entries, "reference")];
   const fetched = await wasm.loadWasmFrom(fetch(${wasmUrl}));
   results.push(probe(entries, fetched));
+  const alone = await loadThreads({ threads: 2 });
+  if (alone.threads !== 1) throw new Error("threads in a page?");
+  results.push(probe(entries, alone));
   ${report}({ results });
 } catch (error) {
   ${report}({ error: String(error?.stack ?? error) });
