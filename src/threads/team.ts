@@ -2,14 +2,19 @@
 import type { Worker } from "node:worker_threads";
 import type { Arena } from "../kernels/arena.js";
 import { CallerUnits } from "./caller-units.js";
-import { DONE, LEFT, LOOKS, MAIL, QUIT, ring, WAITING, WORDS } from "./control.js";
+import { DONE, LEFT, MAIL, QUIT, ring, WAITING, WORDS } from "./control.js";
 import { AT, JOB_BYTES, Job } from "./job.js";
 import type { Mail } from "./messages.js";
 
 const LINE = 64;
-/** Milliseconds to sleep for units that workers have, before the caller does those too. */
-const LEAST_PATIENCE = 0.125;
+/** Milliseconds to wait for units that workers have, before the caller does those too. */
+const FIRST_PATIENCE = 0.5;
+const LEAST_PATIENCE = 0.002;
 const MOST_PATIENCE = 1024;
+/** Longer than this is waited for asleep: waking takes some hundredths. */
+const AWAKE = 0.25;
+/** Looks at DONE in a millisecond. */
+const LOOKS = 140_000;
 
 export class Team {
   /** Units that workers did, and the caller did not. */
@@ -24,7 +29,7 @@ export class Team {
   /** Units of the step, and those of them that workers took. */
   #units = 0;
   #theirs = 0;
-  #patience = 1;
+  #patience = FIRST_PATIENCE;
 
   constructor(arena: Arena) {
     this.control = Math.ceil(arena.allocate(4 * WORDS + LINE) / LINE) * LINE;
@@ -83,9 +88,9 @@ export class Team {
     const words = this.#words;
     // Where the caller's share ended early, nobody else shall begin.
     this.#theirs = this.#units - this.caller.taken - Atomics.exchange(words, LEFT, 0);
-    let looks = LOOKS;
+    let looks = Math.ceil(LOOKS * Math.min(this.#patience, AWAKE));
     while (looks > 0 && !this.isFree) looks--;
-    if (looks === 0) this.#sleep();
+    if (looks === 0 && this.#patience > AWAKE) this.#sleep();
     const { isFree } = this;
     if (isFree) this.helped += this.#theirs;
     return isFree;
