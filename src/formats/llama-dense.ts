@@ -15,11 +15,12 @@ export const DENSE = 128;
 
 const MULTIPLIER = 6364136223846793005n;
 const INCREMENT = 1442695040888963407n;
-const ROTATION_SEED = 42n;
+/** Of R: a sketch drawn from it, too, is no sketch of its own. */
+export const ROTATION_SEED = 42n;
 const SKETCH_SEED = 1042n;
 
 /** (128, 128) normals, row-major. */
-function normals(seed: bigint): Float32Array {
+export function denseNormals(seed: bigint): Float32Array {
   let state = seed;
   const uniform = (): number => {
     state = BigInt.asUintN(64, state * MULTIPLIER + INCREMENT);
@@ -79,9 +80,9 @@ let made: DenseMatrices | undefined;
 /** Both matrices; made at the first call. */
 export function denseMatrices(): DenseMatrices {
   if (!made) {
-    const rotation = normals(ROTATION_SEED);
+    const rotation = denseNormals(ROTATION_SEED);
     gramSchmidt(rotation);
-    const sketch = normals(SKETCH_SEED);
+    const sketch = denseNormals(SKETCH_SEED);
     made = { rotation, unrotation: transposed(rotation), sketch, unsketch: transposed(sketch) };
   }
   return made;

@@ -1,4 +1,5 @@
 /** Decoded values, in the engine's own basis, against the format's own. */
+
 import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
@@ -10,6 +11,7 @@ import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
 import { relatedValues } from "./relatives.js";
 import { beyondTail, emptyTail, throughRemains } from "./remains.js";
+import { sketchValueFaults } from "./sketch-faults.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
@@ -81,7 +83,7 @@ function judge(
   const n = input.length / dim;
   const wire = wireOf(format, dim, seed, side);
   const { rotated, family } = findFormat(format);
-  const c = compareValues(wire, rotated, input, made.due, decoded, width, family === "vllm");
+  const c = compareValues(wire, { rotated, family }, input, made.due, decoded, width);
   let faults: Fault[] = [];
   if (c.faulty || c.normUlps >= 6) {
     if (decoded.every((v) => v === 0))
@@ -129,6 +131,10 @@ function diagnosed(
   const n = input.length / dim;
   const wire = wireOf(format, dim, seed, side);
   const { rotated } = findFormat(format);
+  if (wire?.sketch && width === dim) {
+    const sketched = sketchValueFaults({ wire, seed, x: input, ref }, decoded);
+    if (sketched.some((f) => f.explains > 0.99)) return sketched;
+  }
   const found = [...relatedValues(options, decoded), ...swapped(due, decoded, width, n)];
   const tail = inner ? undefined : emptyTail(due, decoded, width);
   if (tail)
@@ -225,27 +231,31 @@ const nearly = (a: number, b: number): boolean =>
 
 /**
  * Values against the format's own, (n, width) both. In which basis ONNX Runtime and vLLM would hand values over the
- * specification leaves open: either will do. halves: the engine gives halves, whose last place depends on the order of
- * its sums.
+ * specification leaves open: either will do. vLLM gives halves, whose last place depends on the order of its sums, as do
+ * the last places of what a decoder has turned back.
  */
 export function compareValues(
   wire: Wire | undefined,
-  rotated: boolean,
+  { rotated, family }: { readonly rotated: boolean; readonly family: string },
   x: Float32Array,
   due: Float32Array,
   decoded: Float32Array,
   width: number,
-  halves = false,
 ): Comparison {
-  const step = halves ? HALF_STEP : 0;
-  const c = compareIn(wire, rotated, x, due, decoded, width, { step });
+  const step = family === "vllm" ? HALF_STEP : 0;
+  const turnedBack = !rotated && ["turboquant", "polarquant", "llama"].includes(family);
+  const rounding = turnedBack ? TURNED_BACK : 0;
+  const c = compareIn(wire, rotated, x, due, decoded, width, { rounding, step });
   if (!c.faulty || !wire || !rotated || wire.name.startsWith("llama")) return c;
   const other = compareIn(wire, rotated, x, due, turned(wire, decoded), width, { rounding: 4e-5, step });
   return other.faulty ? c : other;
 }
 
+/** What the order of sums leaves of a vector that a decoder turned back, in its largest value. */
+const TURNED_BACK = 4e-6;
+
 interface Slack {
-  /** Of a group's largest value: what a change of basis leaves. */
+  /** Of a vector's largest value: what a change of basis leaves. */
   readonly rounding?: number;
   /** Of each value: its own rounding. */
   readonly step: number;
@@ -279,7 +289,9 @@ function compareIn(
       let high = 0;
       let at = -1;
       let slack = 0;
-      if (rounding > 0) for (let i = from; i < to; i++) slack = Math.max(slack, rounding * Math.abs(due[i]!));
+      if (rounding > 0)
+        for (let i = v * width; i < (v + 1) * width; i++)
+          slack = Math.max(slack, rounding * Math.abs(due[i]!));
       for (let i = from; i < to; i++) {
         const a = due[i]!;
         const b = Math.abs(decoded[i]! - a) <= slack ? a : decoded[i]!;

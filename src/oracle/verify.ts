@@ -12,6 +12,7 @@ import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
 import { relatedBytes } from "./relatives.js";
 import { beyondTail, remainsOf, throughRemains } from "./remains.js";
+import { sketchFaults } from "./sketch-faults.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, type FirstDifference, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
@@ -150,6 +151,13 @@ function diagnosed(
   inner = false,
 ): Fault[] {
   const { format, dim, input, side = "key", seed = 0 } = options;
+  const n = input.length / dim;
+  const whole = packed.length === n * stride;
+  const wire = wireOf(format, dim, seed, side);
+  if (wire?.sketch && whole) {
+    const sketched = sketchFaults({ wire, seed, x: input, ref: reference(options) }, packed);
+    if (sketched.length > 0) return sketched;
+  }
   const found = [...relatedBytes(options, packed), ...geometryFaults(options, packed, stride)];
   if (found.some((f) => f.explains > 0.99)) return found;
   if (!inner)
@@ -160,13 +168,10 @@ function diagnosed(
       }),
     );
   if (found.some((f) => f.explains > 0.99 && !f.id.includes("+"))) return found;
-  const n = input.length / dim;
-  const whole = packed.length === n * stride;
   const from = whole && n > ENOUGH ? Math.min(wrongAt, n - ENOUGH) : 0;
   const to = whole ? Math.min(n, from + ENOUGH) : n;
   const x = input.subarray(from * dim, to * dim);
   const bytes = whole ? packed.subarray(from * stride, to * stride) : packed;
-  const wire = wireOf(format, dim, seed, side);
   const blocks = wire ? undefined : blockModel(format, side, dim);
   if (wire) found.push(...diagnosePacked(wire, x, bytes));
   else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, bytes));

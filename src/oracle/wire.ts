@@ -4,6 +4,7 @@
  * a time. All quantities are those of a group of unit norm.
  */
 import { gaussianCodebook } from "../core/codebook.js";
+import { sharedSketch } from "../core/qjl.js";
 import { seededRotation } from "../core/seeded-rotation.js";
 import { LLAMA_FOUR, LLAMA_THREE, LLAMA_TWO } from "../formats/llama-codebooks.js";
 import { denseMatrices } from "../formats/llama-dense.js";
@@ -23,6 +24,8 @@ export interface SketchFields {
   readonly matrix: Float32Array;
   /** The stored residual norm is that of the unit vector's residual, not of the vector's. */
   readonly unit: boolean;
+  /** What a decoder multiplies Sᵀ signs by, beside the residual's norm. */
+  readonly factor: number;
 }
 
 export interface Wire {
@@ -124,7 +127,14 @@ function llamaWire(name: string, dim: number): Wire | undefined {
       groupBytes: signsAt + 16,
       normAt: [0],
       layout: streamBits(128, bits, 4),
-      sketch: { normAt: 2, signsAt, rows: 128, matrix: sketch, unit: true },
+      sketch: {
+        normAt: 2,
+        signsAt,
+        rows: 128,
+        matrix: sketch,
+        unit: true,
+        factor: Math.sqrt(Math.PI / 2) / 128,
+      },
     };
   }
   if (variant) return undefined;
@@ -149,8 +159,11 @@ export function subStream(
 
 function ownWire(name: string, dim: number, seed: number | bigint, side: "key" | "value"): Wire | undefined {
   const [, digit, qjl] = /^turbo([1-8])(\+qjl)?$/.exec(name) ?? [];
-  if (!digit || qjl) return undefined;
+  if (!digit) return undefined;
   const bits = Number(digit);
+  const codesAt = qjl ? 4 : 2;
+  const signsAt = codesAt + (dim * bits) / 8;
+  const drawn = qjl ? sharedSketch("orthogonal", dim, seed) : undefined;
   const book = gaussianCodebook(bits);
   const r = seededRotation(dim, seed, { codebook: book });
   return {
@@ -165,11 +178,16 @@ function ownWire(name: string, dim: number, seed: number | bigint, side: "key" |
     centroids: f64(book.centroids, 1 / Math.sqrt(dim)),
     boundaries: f64(book.boundaries, 1 / Math.sqrt(dim)),
     tieDown: false,
-    groupBytes: 2 + (dim * bits) / 8,
+    groupBytes: drawn ? signsAt + dim / 8 : signsAt,
     normAt: [0],
     normBytes: 2,
-    rule: side === "key" ? "norm-matching" : "unbiased",
-    layout: streamBits(dim, bits, 2),
+    rule: drawn ? "least-squares" : side === "key" ? "norm-matching" : "unbiased",
+    layout: streamBits(dim, bits, codesAt),
+    ...(drawn
+      ? {
+          sketch: { normAt: 2, signsAt, rows: dim, matrix: drawn.matrix, unit: false, factor: drawn.factor },
+        }
+      : {}),
   };
 }
 

@@ -43,7 +43,6 @@ export function openDefinition({ format, dim, side, seed }: DumpFormat): Definit
     width,
     codec,
     comparePacked,
-    compareDecoded: (x, due, decoded) =>
-      compareValues(wire, found.rotated, x, due, decoded, width, found.family === "vllm"),
+    compareDecoded: (x, due, decoded) => compareValues(wire, found, x, due, decoded, width),
   };
 }
