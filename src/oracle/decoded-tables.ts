@@ -9,7 +9,7 @@ import { discoverLevels } from "./levels.js";
 import { joined, looseVerdicts } from "./norms.js";
 import { fittedTables } from "./table-fit.js";
 import type { Table } from "./tables.js";
-import type { Fault } from "./verdict.js";
+import { type Fault, faultCount } from "./verdict.js";
 
 /** Levels of nobody's that the groups share. */
 export function fromLevels(s: Search, view: View): Fault[] {
@@ -28,7 +28,7 @@ export function fromLevels(s: Search, view: View): Fault[] {
   const out: Fault[] = [];
   for (const [o, order] of all.entries())
     for (const [t, transform] of s.transforms.entries()) {
-      if ([view.id, order.id, transform.id].filter((id) => id).length > 1 || transform.gain) continue;
+      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
       out.push(...fitTables(s, view, o, t, codes, found.scale, levels));
     }
   return out;

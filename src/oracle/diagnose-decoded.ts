@@ -13,7 +13,7 @@ import { joined, type NormCase, type NormVerdict } from "./norms.js";
 import { type Reading, readings } from "./readings.js";
 import { roughTally } from "./rough-rotation.js";
 import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
-import { type Fault, ranked } from "./verdict.js";
+import { type Fault, faultCount, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 const SAMPLE = 8;
@@ -36,7 +36,7 @@ export function diagnoseDecoded(
   decoded: Float32Array,
 ): Fault[] {
   const all = orders(wire, x);
-  const transforms = [trueTransform(wire), ...transformFaults(wire)];
+  const transforms = [trueTransform(wire), ...transformFaults(wire, true)];
   const count = all[0]!.groups.count;
   const raw = Array.from({ length: count }, (_, g) => {
     const y = new Float64Array(wire.group);
@@ -143,10 +143,10 @@ function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
       for (const [t, transform] of s.transforms.entries()) {
         const both = view.transform && transform.id === view.transform.id;
         const before = [view.id, order.id, both ? "" : transform.id].filter((id): id is string => !!id);
-        if (before.length > (pairs ? 2 : 1)) continue;
+        if (faultCount(...before) > (pairs ? 2 : 1)) continue;
         for (const reading of s.reads) {
           const ids = reading.id ? [...before, reading.id] : before;
-          if (ids.length > 2 || ids.length > 1 !== pairs) continue;
+          if (faultCount(...ids) > 2 || faultCount(...ids) > 1 !== pairs) continue;
           let sum = 0;
           for (const [k, g] of sample.entries()) {
             const share = agreement(s, reading, s.rotated(o, t, g), read.codes[g]!);
@@ -162,8 +162,7 @@ function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
     const near = rough(s, view, read);
     for (const [o, order] of s.all.entries())
       for (const [t, transform] of s.transforms.entries()) {
-        const ids = [view.id, order.id, transform.id].filter((id) => id);
-        if (ids.length > 1 || transform.gain) continue;
+        if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
         found.push(...fitTables(s, view, o, t, read.codes, read.scale, undefined, near.length > 0));
       }
     found.push(...near);

@@ -21,7 +21,7 @@ import { roughTally } from "./rough-rotation.js";
 import { fittedTables, type NormEvidence } from "./table-fit.js";
 import type { Table } from "./tables.js";
 import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
-import { type Fault, ranked } from "./verdict.js";
+import { type Fault, faultCount, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 const SLACK = 1e-5;
@@ -73,7 +73,7 @@ export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array):
   const packings = [truePacking(wire), ...packingFaults(wire)].filter(
     (p) => p.groupBytes * count === packed.length,
   );
-  const transforms = [trueTransform(wire), ...transformFaults(wire)];
+  const transforms = [trueTransform(wire), ...transformFaults(wire, true)];
   const found: Fault[] = [];
   const picked = generic(all[0]!.groups, 40);
   if (picked.length === 0) return [];
@@ -125,8 +125,7 @@ function codeCandidates(
   packings.forEach((packing, p) => {
     for (const [o, order] of all.entries()) {
       transforms.forEach((transform, t) => {
-        const faults = (packing.id ? 1 : 0) + (order.id ? 1 : 0) + (transform.id ? 1 : 0);
-        if (faults > 2) return;
+        if (faultCount(packing.id, order.id, transform.id) > 2) return;
         const least = packing.mask === top ? 0.98 : 0.99;
         let sum = 0;
         for (const [k, g] of sample.entries()) {
@@ -166,7 +165,7 @@ function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table): Fau
     ? z.map((v, i) =>
         s.transform.gain
           ? v.map((w) => w / s.transform.gain!)
-          : groups.norm[i]! > 0 && s.transform.id === "norm-missing"
+          : groups.norm[i]! > 0 && s.transform.id?.includes("norm-missing")
             ? v.map((w) => w / groups.norm[i]!)
             : v,
       )
@@ -308,7 +307,7 @@ function tableCandidates(
       if (packing.mask !== 2 ** wire.bits - 1) continue;
       for (const transform of transforms) {
         if (transform.gain) continue;
-        if ((order.id ? 1 : 0) + (packing.id ? 1 : 0) + (transform.id ? 1 : 0) > 1) continue;
+        if (faultCount(order.id, packing.id, transform.id) > 1) continue;
         const stage = { order, packing, transform };
         const z: number[] = [];
         const codes: number[] = [];

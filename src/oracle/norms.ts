@@ -197,8 +197,9 @@ export function looseVerdicts(
 /** Faults of a stage with that of its norms. A vector that was never normalised has 1 for a norm: that is one fault. */
 export function joined(ids: readonly string[], rule: string | undefined): string {
   const more = rule ? rule.split("+") : [];
+  const all = ids.flatMap((id) => id.split("+"));
   return pairId([
-    ...ids,
-    ...(ids.includes("norm-missing") ? more.filter((id) => id !== "norm-ignored") : more),
+    ...all,
+    ...(all.includes("norm-missing") ? more.filter((id) => id !== "norm-ignored") : more),
   ]);
 }

@@ -4,6 +4,7 @@
  */
 import { denseMatrices } from "../formats/llama-dense.js";
 import { llamaRotation } from "../formats/llama-rotation.js";
+import { pairId } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 export interface Transform {
@@ -24,7 +25,8 @@ export function namesOf(t: Transform, wire: Wire, scaleTells: boolean): (string 
   if (t.gain === undefined || scaleTells) return [t.id];
   const hardCoded = wire.block !== 128 && Math.abs(t.gain - Math.sqrt(wire.block / 128)) < 1e-6;
   const table = t.gain > 0.4 && t.gain < 2.5 && !hardCoded;
-  return table ? ["codebook-sigma", t.id] : [t.id, "codebook-sigma"];
+  const sigma = pairId(t.id!.split("+").map((id) => (id === "rotation-scale" ? "codebook-sigma" : id)));
+  return table ? [sigma, t.id] : [t.id, sigma];
 }
 
 export function hadamard(x: Float64Array, block: number): void {
@@ -105,25 +107,51 @@ export const trueTransform = (wire: Wire): Transform => ({
 
 const hasSigns = (s: Float32Array): boolean => s.some((v) => v < 0);
 
-/** Wrong rotations and wrong normalisations, the likeliest first. */
-export function transformFaults(wire: Wire): Transform[] {
+/** A wrong rotation of a vector in place. */
+interface Turn {
+  readonly id: string;
+  readonly note: string;
+  readonly turn: (z: Float64Array) => void;
+  readonly gain?: number;
+}
+
+/** A wrong way to bring a vector to unit length: before the rotation, or after it. */
+interface Unit {
+  readonly id: string;
+  readonly note: string;
+  readonly into: (x: Float64Array, norm: number, z: Float64Array) => void;
+  readonly later?: (z: Float64Array) => void;
+}
+
+const composed = (unit: Unit | undefined, turn: Turn | undefined, wire: Wire): Transform => ({
+  id: pairId([unit?.id, turn?.id].filter((id): id is string => id !== undefined)),
+  note: [unit?.note, turn?.note].filter((n) => n).join("; "),
+  run(x, norm, z) {
+    (unit?.into ?? unitInto)(x, norm, z);
+    if (turn) turn.turn(z);
+    else trueRotation(wire, z);
+    unit?.later?.(z);
+  },
+  ...(turn?.gain === undefined ? {} : { gain: turn.gain }),
+});
+
+/** Wrong rotations and wrong normalisations, the likeliest first; pairs: one of each, too, behind them. */
+export function transformFaults(wire: Wire, pairs = false): Transform[] {
+  const turns = rotationFaults(wire);
+  const units = unitFaults(wire);
+  const out = [
+    ...turns.map((t) => composed(undefined, t, wire)),
+    ...units.map((u) => composed(u, undefined, wire)),
+  ];
+  if (pairs) for (const u of units) for (const t of turns) out.push(composed(u, t, wire));
+  return out;
+}
+
+function rotationFaults(wire: Wire): Turn[] {
   const { block, before, after, group, dense } = wire;
-  const out: Transform[] = [];
-  const add = (
-    id: string,
-    note: string,
-    run: (z: Float64Array) => void,
-    more: Partial<Transform> = {},
-  ): void => {
-    out.push({
-      id,
-      note,
-      run(x, norm, z) {
-        unitInto(x, norm, z);
-        run(z);
-      },
-      ...more,
-    });
+  const out: Turn[] = [];
+  const add = (id: string, note: string, turn: (z: Float64Array) => void, more: Partial<Turn> = {}): void => {
+    out.push({ id, note, turn, ...more });
   };
   add("rotation-missing", "no transform at all", () => {});
   if (dense) {
@@ -238,35 +266,37 @@ export function transformFaults(wire: Wire): Transform[] {
       { gain },
     );
   }
-  out.push({
-    id: "norm-missing",
-    note: "values are not normalised before the quantiser",
-    run(x, _norm, z) {
-      z.set(x);
-      trueRotation(wire, z);
+  return out;
+}
+
+function unitFaults(wire: Wire): Unit[] {
+  const { group } = wire;
+  const out: Unit[] = [
+    {
+      id: "norm-missing",
+      note: "values are not normalised before the quantiser",
+      into: (x, _norm, z) => z.set(x),
     },
-  });
+  ];
   for (const run of [32, 64, 16])
     if (run < Math.min(group, wire.dim))
-      for (const after of [false, true])
-        for (const [by, size] of [
-          [1, "its own norm"],
-          [run / group, "√(values) times its own norm"],
-        ] as const)
-          out.push({
+      for (const [by, size] of [
+        [1, "its own norm"],
+        [run / group, "√(values) times its own norm"],
+      ] as const)
+        out.push(
+          {
             id: "norm-block",
-            note: `each ${run} ${after ? "rotated " : ""}values normalised by ${size}`,
-            run(x, norm, z) {
-              if (after) {
-                unitInto(x, norm, z);
-                trueRotation(wire, z);
-                blockNormalised(z, z, run, by);
-              } else {
-                blockNormalised(x, z, run, by);
-                trueRotation(wire, z);
-              }
-            },
-          });
+            note: `each ${run} values normalised by ${size}`,
+            into: (x, _norm, z) => blockNormalised(x, z, run, by),
+          },
+          {
+            id: "norm-block",
+            note: `each ${run} rotated values normalised by ${size}`,
+            into: unitInto,
+            later: (z) => blockNormalised(z, z, run, by),
+          },
+        );
   return out;
 }
 

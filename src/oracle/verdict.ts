@@ -46,6 +46,10 @@ export interface Verdict {
 
 export const pairId = (ids: readonly string[]): string => [...new Set(ids)].sort().join("+") || "unknown";
 
+/** How many faults these are; an id may be a pair. */
+export const faultCount = (...ids: readonly (string | undefined)[]): number =>
+  ids.reduce((n, id) => n + (id ? id.split("+").length : 0), 0);
+
 /**
  * Best first: what explains most, then fewest faults; equal ones keep their order. One entry per id. A second fault has
  * to explain three hundredths more than the first alone, or all that the first left over.
