@@ -1,5 +1,5 @@
 /** What the parts of the diagnosis of decoded values share. */
-import type { Order } from "./diagnose-packed.js";
+import type { Order } from "./packed-stage.js";
 import type { Reading } from "./readings.js";
 import type { Transform } from "./transforms.js";
 import type { Wire } from "./wire.js";

@@ -4,12 +4,13 @@
  * not, the levels that the groups share are the fork's table.
  */
 import { decodedNorms } from "./decoded-norms.js";
+import { turnedElsewhere } from "./decoded-rotation.js";
 import type { Search, View } from "./decoded-search.js";
-import { fitTables, fromLevels } from "./decoded-tables.js";
-import { type Order, orders } from "./diagnose-packed.js";
+import { fitTables, fromLevels, misread } from "./decoded-tables.js";
 import { cell, distance, generic, lengthOf } from "./evidence.js";
 import { type Leveled, readLevels } from "./levels.js";
 import { joined, type NormCase, type NormVerdict } from "./norms.js";
+import { type Order, orders } from "./packed-stage.js";
 import { type Reading, readings } from "./readings.js";
 import { roughTally } from "./rough-rotation.js";
 import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
@@ -77,7 +78,7 @@ export function diagnoseDecoded(
     if (!rough && !found.slice(before).some((f) => f.explains > 0.9)) found.push(...fromLevels(s, view));
     if (found.some((f) => f.explains > 0.97 && !f.id.includes("+"))) break;
   }
-  if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(s, raw));
+  if (!found.some((f) => f.explains > 0.5)) found.push(...turnedElsewhere(s, raw));
   return ranked(found);
 }
 
@@ -163,7 +164,9 @@ function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
     for (const [o, order] of s.all.entries())
       for (const [t, transform] of s.transforms.entries()) {
         if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
-        found.push(...fitTables(s, view, o, t, read.codes, read.scale, undefined, near.length > 0));
+        const stage = { view, o, t, codes: read.codes, scale: read.scale };
+        found.push(...fitTables(s, stage, near.length > 0));
+        if (!view.id && !order.id && !transform.id && near.length === 0) found.push(...misread(s, stage));
       }
     found.push(...near);
   }
@@ -290,34 +293,4 @@ function rough(s: Search, view: View, read: Leveled): Fault[] {
     );
   }
   return out;
-}
-
-/** Lengths are right, directions have nothing to do with what is due. */
-function otherRotation(s: Search, y: readonly Float64Array[]): Fault[] {
-  const { wire } = s;
-  const { groups } = s.all[0]!;
-  let right = 0;
-  let lost = 0;
-  for (const g of s.picked) {
-    const z = s.rotated(0, 0, g);
-    let dot = 0;
-    let size = 0;
-    for (let i = 0; i < z.length; i++) {
-      dot += z[i]! * y[g]![i]!;
-      size += y[g]![i]! ** 2;
-    }
-    const length = Math.sqrt(size);
-    const slack = wire.rule === "norm-matching" || s.renormalising ? 2e-3 : 0.25;
-    if (Math.abs(length / groups.norm[g]! - 1) < slack) right++;
-    if (Math.abs(dot / length) < 0.6) lost++;
-  }
-  const counted = s.picked.length;
-  if (right < 0.9 * counted || lost < 0.9 * counted) return [];
-  return [
-    {
-      id: "rotation-unknown",
-      explains: 0.6,
-      evidence: `${right} of ${counted} groups have the right length, ${lost} point elsewhere`,
-    },
-  ];
 }

@@ -38,6 +38,15 @@ export interface Packing {
   readonly swapNorm?: boolean;
 }
 
+/** Whether a packing makes another code of a code, wherever it stands, in another way than by complementing it. */
+export function relabels(p: Packing, layout: Int32Array, bits: number): boolean {
+  const own = new Map(Array.from(layout, (at, k) => [at, k]));
+  return p.layout.every((at, k) => {
+    const from = own.get(at);
+    return from !== undefined && Math.floor(from / bits) === Math.floor(k / bits);
+  });
+}
+
 interface Shape {
   readonly name: string;
   readonly bits: number;

@@ -1,6 +1,7 @@
 /** Which rule made the stored norms? Values of every rule for one group, and the rule that explains them all. */
 import { fromF16, toF16 } from "../core/float.js";
 import { halfSteps, truncatedHalf } from "./evidence.js";
+import { fitNorms, type NormSample } from "./norm-fit.js";
 import { pairId } from "./verdict.js";
 import type { NormRule } from "./wire.js";
 
@@ -21,6 +22,8 @@ export interface NormVerdict {
   /** Which cases it explains. */
   readonly fits: Uint8Array;
   readonly share: number;
+  /** Nothing is known of the rule: the codes alone tell. */
+  readonly open?: true;
 }
 
 const RULES: Record<NormRule, (c: NormCase) => number> = {
@@ -161,7 +164,7 @@ export function normVerdicts(
 }
 
 /** Cases of a table whose size is known to a percent, brought to the size that their norms have in the middle. */
-export function sized(own: NormRule, cases: readonly NormCase[]): readonly NormCase[] {
+function sized(own: NormRule, cases: readonly NormCase[]): readonly NormCase[] {
   if (own === "raw") return cases;
   const ratios = cases
     .map((c) => RULES[own](c) / c.stored)
@@ -172,18 +175,37 @@ export function sized(own: NormRule, cases: readonly NormCase[]): readonly NormC
   return cases.map((c) => ({ ...c, chosen: c.chosen * middle, inner: c.inner * middle }));
 }
 
+/** Rules where the table's size may be an estimate: as estimated if that explains nearly all, else as the norms have it. */
+export function sizedVerdicts(
+  own: NormRule,
+  cases: readonly NormCase[],
+  wide: boolean,
+  group: number,
+  estimated: boolean,
+): NormVerdict[] {
+  const plain = normVerdicts(own, cases, wide, group);
+  if (!estimated || (plain[0] && plain[0].share > 0.95)) return plain;
+  return [...plain, ...normVerdicts(own, sized(own, cases), wide, group)].sort((a, b) => b.share - a.share);
+}
+
 /** The same, where the table and so ‖c‖ are known to a few percent only: rules that do not need ‖c‖, or the format's own. */
 export function looseVerdicts(
   own: NormRule,
   cases: readonly NormCase[],
   wide: boolean,
   group: number,
+  samples?: () => NormSample[],
 ): NormVerdict[] {
   const fixed = normVerdicts(own, cases, wide, group, 0.9).filter(
     (v) =>
       own === "raw" || !v.id || v.id === "norm-raw" || v.note === "‖x‖² stored" || v.id === "norm-ignored",
   );
   if (fixed.length > 0) return fixed;
+  const fit = samples ? fitNorms(own, samples(), group, wide) : undefined;
+  if (fit && fit.share > 0.9) {
+    const { id, note } = fit;
+    return [{ ...(id ? { id } : {}), note, fits: fit.fits, share: fit.share }];
+  }
   const fits = Uint8Array.from(cases, (c) => {
     const off = c.stored / RULES[own](c);
     return Math.abs(off - 1) < 0.06 || c.norm < 1e-7 || !Number.isFinite(c.stored) ? 1 : 0;
@@ -191,7 +213,7 @@ export function looseVerdicts(
   const share = fits.reduce((a, b) => a + b, 0) / Math.max(1, cases.length);
   if (share >= 0.8) return [{ note: "", fits, share }];
   // The codes alone tell the table; its norms are of nobody's making.
-  return [{ note: "", fits: new Uint8Array(cases.length).fill(1), share: 0.85 }];
+  return [{ note: "", fits: new Uint8Array(cases.length).fill(1), share: 0.85, open: true }];
 }
 
 /** Faults of a stage with that of its norms. A vector that was never normalised has 1 for a norm: that is one fault. */

@@ -1,11 +1,18 @@
 /** How a decoder may misread codes: maps of code vectors, made from the packing faults. */
-import { packingFaults, readCodes } from "./layouts.js";
+import { packingFaults, readCodes, relabels } from "./layouts.js";
 import type { Wire } from "./wire.js";
 
 export interface Reading {
   readonly id: string;
   readonly note: string;
   map(codes: Uint8Array): Uint8Array;
+  /** The written codes from those that were read, where every position tells or says nothing at all. */
+  back?(codes: Uint8Array): Uint8Array;
+  /** Per position: its codes tell, or else which codes it can have, as a set of bits; all tell where absent. */
+  readonly telling?: Uint8Array;
+  readonly possible?: Uint32Array;
+  /** It makes another code of a code, wherever it stands: what another order of the table would do too. */
+  readonly relabels?: boolean;
 }
 
 /** The true one first. */
@@ -19,29 +26,36 @@ export function readings(wire: Wire): Reading[] {
       for (let b = 0; b < bits; b++, k++)
         if ((((codes[i]! ^ flip) & mask) >> b) & 1) bytes[map[k]! >> 3]! |= 1 << (map[k]! & 7);
   };
+  const top = 2 ** bits - 1;
   for (const p of packingFaults(wire)) {
     if (p.swapNorm) continue;
     if (p.groupBytes !== wire.groupBytes) continue;
+    const misread = (codes: Uint8Array): Uint8Array => {
+      const got = new Uint8Array(group);
+      write(codes, layout, 0, top);
+      readCodes(bytes, 0, p.layout, bits, p.flip, got);
+      return p.mask === top ? got : got.map((c) => c & p.mask);
+    };
+    const miswritten = (codes: Uint8Array): Uint8Array => {
+      const got = new Uint8Array(group);
+      write(codes, p.layout, p.flip, top);
+      readCodes(bytes, 0, layout, bits, 0, got);
+      return got;
+    };
     out.push({
       id: p.id,
       note: `read: ${p.note}`,
-      map(codes) {
-        const got = new Uint8Array(group);
-        write(codes, layout, 0, 2 ** bits - 1);
-        readCodes(bytes, 0, p.layout, bits, p.flip, got);
-        return p.mask === 2 ** bits - 1 ? got : got.map((c) => c & p.mask);
-      },
+      map: misread,
+      ...(p.mask === top ? { back: miswritten } : {}),
+      ...(p.flip === 0 && relabels(p, layout, bits) ? { relabels: true } : {}),
     });
-    if (p.mask === 2 ** bits - 1 && p.flip === 0)
+    if (p.mask === top && p.flip === 0)
       out.push({
         id: p.id,
         note: `written: ${p.note}`,
-        map(codes) {
-          const got = new Uint8Array(group);
-          write(codes, p.layout, 0, 2 ** bits - 1);
-          readCodes(bytes, 0, layout, bits, 0, got);
-          return got;
-        },
+        map: miswritten,
+        back: misread,
+        relabels: relabels(p, layout, bits),
       });
   }
   if (bits > 1) {
@@ -68,5 +82,23 @@ export function readings(wire: Wire): Reading[] {
     });
   }
   const probe = Uint8Array.from({ length: group }, (_, i) => (i * 7 + (i >> 3)) % 2 ** bits);
-  return out.filter((r) => r.id === "" || r.map(probe.slice()).some((c, i) => c !== probe[i]));
+  return out
+    .filter((r) => r.id === "" || r.map(probe.slice()).some((c, i) => c !== probe[i]))
+    .map((r) => (r.back || !r.id ? r : partial(r, group, top)));
+}
+
+/** A reading that leaves some positions as they are can be undone on these; the others are of fewer codes. */
+function partial(r: Reading, group: number, top: number): Reading {
+  if (top > 31) return r;
+  const telling = new Uint8Array(group).fill(1);
+  const possible = new Uint32Array(group);
+  for (let seed = 0; seed < 4 * (top + 1); seed++) {
+    const codes = Uint8Array.from({ length: group }, (_, i) => (i * seed + (i >> 2) * 5 + seed) & top);
+    r.map(codes.slice()).forEach((c, i) => {
+      if (c !== codes[i]) telling[i] = 0;
+      possible[i]! |= 1 << c;
+    });
+  }
+  const parts = telling.every((t, i) => t || possible[i] !== 2 ** (top + 1) - 1) && telling.includes(1);
+  return parts ? { ...r, telling, possible, back: (codes) => codes } : r;
 }

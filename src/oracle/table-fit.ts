@@ -81,7 +81,7 @@ const sameLengths = (a: Float64Array, b: Float64Array, slack: number): boolean =
   a.every((v, i) => Math.abs(Math.abs(v) - Math.abs(b[i]!)) <= slack * Math.abs(v) + 0.004);
 
 /** Neighbours all the same distance apart; three or more of them. */
-function evenly(levels: Float64Array): boolean {
+export function evenly(levels: Float64Array): boolean {
   const gaps: number[] = [];
   for (let k = 1; k < levels.length; k++)
     if (!Number.isNaN(levels[k]!) && !Number.isNaN(levels[k - 1]!)) gaps.push(levels[k]! - levels[k - 1]!);
@@ -142,6 +142,7 @@ function fitted(wire: Wire, k: Brackets, centroids: Float64Array | undefined): T
         : (low + k.high[i]!) / 2,
   );
   const n = boundaries.length;
+  const sized = centroids && levelsOf(k, centroids);
   const own = Float64Array.from({ length: n + 1 }, (_, i) =>
     i === 0
       ? boundaries[0]! * 1.15
@@ -153,9 +154,22 @@ function fitted(wire: Wire, k: Brackets, centroids: Float64Array | undefined): T
     id: looksUnconverged(wire, boundaries) ? "codebook-unconverged" : "codebook-mismatch",
     note: "a table of its own, fitted from codes and values",
     boundaries,
-    centroids: centroids?.every((c) => !Number.isNaN(c)) ? centroids : own,
+    centroids: sized?.every((c) => !Number.isNaN(c)) ? sized : own,
     estimate: "shape",
   };
+}
+
+/** Levels of any unit, so large that the boundaries lie in their middles. */
+function levelsOf(k: Brackets, levels: Float64Array): Float64Array {
+  let mm = 0;
+  let mb = 0;
+  for (let i = 0; i < k.low.length; i++) {
+    const middle = (levels[i]! + levels[i + 1]!) / 2;
+    if (Number.isNaN(middle) || k.low[i]! < -1e8 || k.high[i]! > 1e8) continue;
+    mm += middle * middle;
+    mb += (middle * (k.low[i]! + k.high[i]!)) / 2;
+  }
+  return mm > 0 && mb > 0 ? levels.map((c) => (c * mb) / mm) : levels;
 }
 
 /** Between cells of equal probability and the fixed point: outermost boundary inside the true one, inner ones too. */
@@ -166,7 +180,8 @@ function looksUnconverged(wire: Wire, boundaries: Float64Array): boolean {
 /** Codes are a function of z, but not an ascending one: the table's entries are out of order. */
 function permuted(wire: Wire, cells: readonly Cell[]): Table[] {
   const solid = cells.filter((r) => r.count > 2);
-  if (solid.every((r, i) => i === 0 || r.code < solid[i - 1]!.code)) return []; // complemented, not out of order
+  const falls = solid.filter((r, i) => i > 0 && r.code < solid[i - 1]!.code).length;
+  if (falls > 0.6 * (solid.length - 1)) return []; // complemented, whatever else: not out of order
   if (solid.length < 3) return [];
   const boundaries = new Float64Array(2 ** wire.bits - 1).fill(1e9);
   const relabel = new Uint8Array(2 ** wire.bits);

@@ -146,6 +146,16 @@ export function knownTables(wire: Wire): Table[] {
   return out;
 }
 
+/** Every table that somebody is known to use or may have stopped at, in units of a unit group; not the format's own. */
+export function candidateTables(wire: Wire): Table[] {
+  const root = 1 / Math.sqrt(wire.group);
+  const early = wire.bits <= 6 ? stoppedEarly(wire.bits) : [];
+  return [
+    ...knownTables(wire).filter((t) => differs(wire, t)),
+    ...early.map((t) => ({ id: t.id, note: t.note, ...scaled(t, root) })).filter((t) => differs(wire, t)),
+  ];
+}
+
 const tableOf = (
   l: ReturnType<typeof lloydMax>,
 ): { boundaries: ArrayLike<number>; centroids: ArrayLike<number> } => l;
