@@ -8,7 +8,7 @@ import { type Fault, faultCount } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 /** Tables of one name that are tried: the nearest ones come first. */
-const MOST = 6;
+const MOST = 20;
 
 export function tableCandidates(
   wire: Wire,
