@@ -26,8 +26,11 @@ export const MOST_UNITS = 1024;
 /** Words that are written at different times have cache lines of their own. */
 export const WORDS = UNITS + MOST_UNITS;
 
-/** Looks at a word before sleeping: steps follow one another within microseconds, and waking takes twenty. */
-export const LOOKS = 20_000;
+/**
+ * Looks at BELL before a worker sleeps, some 30 µs, since steps may follow one another at once and waking takes 20; not more, as it
+ * may be the caller's own core that it looks on.
+ */
+export const LOOKS = 4000;
 
 /** Takes a unit of what was published; −1: none is left. */
 export function takeUnit(control: Int32Array): number {

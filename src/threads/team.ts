@@ -7,10 +7,10 @@ import { AT, JOB_BYTES, Job } from "./job.js";
 import type { Mail } from "./messages.js";
 
 const LINE = 64;
-/** Milliseconds to wait for units that workers have, before the caller does those too. */
-const FIRST_PATIENCE = 0.5;
-const LEAST_PATIENCE = 0.002;
-const MOST_PATIENCE = 1024;
+/** Milliseconds that a token · value of a unit takes, until it was found: what turbo formats need below exact. */
+const FIRST_PACE = 1.5e-7;
+/** Times which a pace grows where it was found slower: other programs may have had the core. */
+const SLOWER = 1.25;
 /** Longer than this is waited for asleep: waking takes some hundredths. */
 const AWAKE = 0.25;
 /** Looks at DONE in a millisecond. */
@@ -29,7 +29,9 @@ export class Team {
   /** Units of the step, and those of them that workers took. */
   #units = 0;
   #theirs = 0;
-  #patience = FIRST_PATIENCE;
+  /** Tokens · values of a unit, and milliseconds that one of those takes. */
+  #work = 0;
+  #pace = FIRST_PACE;
 
   constructor(arena: Arena) {
     this.control = Math.ceil(arena.allocate(4 * WORDS + LINE) / LINE) * LINE;
@@ -68,10 +70,14 @@ export class Team {
     ring(this.#words);
   }
 
-  /** Publishes units 0 … units − 1, at most MOST_UNITS, of the step that is written down. The team must be free. */
-  publish(units: number, parts: number): void {
+  /**
+   * Publishes units 0 … units − 1, at most MOST_UNITS, of the step that is written down. work: tokens · values of all. The team
+   * must be free.
+   */
+  publish(units: number, parts: number, work: number): void {
     const words = this.#words;
     this.#units = units;
+    this.#work = work / units;
     this.job.words[AT.serial]!++;
     this.job.words[AT.parts] = parts;
     this.caller.open(units, parts);
@@ -81,25 +87,28 @@ export class Team {
   }
 
   /**
-   * Waits for what workers took, but not for long: one that lost its core may come back much later. False: the caller has to do
-   * the rest as well, and say so.
+   * Waits for what workers took, but no longer than doing it takes: one that lost its core may come back much later. False: the
+   * caller has to do the rest as well.
    */
   wait(): boolean {
     const words = this.#words;
     // Where the caller's share ended early, nobody else shall begin.
-    this.#theirs = this.#units - this.caller.taken - Atomics.exchange(words, LEFT, 0);
-    let looks = Math.ceil(LOOKS * Math.min(this.#patience, AWAKE));
+    this.#theirs = this.#units - this.caller.own.given - Atomics.exchange(words, LEFT, 0);
+    const patience = this.#pace * this.#work;
+    let looks = Math.ceil(LOOKS * Math.min(patience, AWAKE));
     while (looks > 0 && !this.isFree) looks--;
-    if (looks === 0 && this.#patience > AWAKE) this.#sleep();
+    if (looks === 0 && patience > AWAKE) this.#sleep(patience);
     const { isFree } = this;
     if (isFree) this.helped += this.#theirs;
     return isFree;
   }
 
-  /** The caller did the rest. Whether a worker came back meanwhile says how long to wait the next time. */
-  gaveUp(): void {
-    const factor = this.isFree ? 2 : 0.5;
-    this.#patience = Math.min(MOST_PATIENCE, Math.max(LEAST_PATIENCE, this.#patience * factor));
+  /** The caller did the rest, in so many milliseconds. */
+  learn(milliseconds: number): void {
+    const { rest } = this.caller;
+    if (rest.given === 0) return;
+    const pace = milliseconds / (rest.given * this.#work);
+    this.#pace = pace < this.#pace ? pace : this.#pace * SLOWER;
   }
 
   /** Ends all workers. */
@@ -112,11 +121,11 @@ export class Team {
     Atomics.store(this.#words, DONE, this.#theirs); // what they had, nobody has any more
   }
 
-  #sleep(): void {
+  #sleep(patience: number): void {
     const words = this.#words;
     Atomics.store(words, WAITING, 1);
     let done = Atomics.load(words, DONE);
-    while (done < this.#theirs && Atomics.wait(words, DONE, done, this.#patience) !== "timed-out")
+    while (done < this.#theirs && Atomics.wait(words, DONE, done, patience) !== "timed-out")
       done = Atomics.load(words, DONE);
     Atomics.store(words, WAITING, 0);
   }

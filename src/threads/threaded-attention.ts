@@ -59,19 +59,23 @@ export class ThreadedAttention implements AttentionSteps {
     const team = this.#team;
     const { kvHeads, dim } = this.#recipe;
     const parts = partsFor(kvHeads, queries.length / (dim * kvHeads), team.workers + 1);
-    if (!team.isFree || kvHeads * parts > MOST_UNITS || !this.#isWorth(runs, queries, options)) {
+    const units = kvHeads * parts;
+    const { window = runs.tokens, sinks = 0 } = options;
+    const work = Math.min(runs.tokens, window + sinks) * queries.length;
+    if (team.workers === 0 || !team.isFree || units > MOST_UNITS || work < WORTH) {
       own.attend(runs, queries, heads, out, precision, options);
       return;
     }
     this.#write(runs, queries, heads, precision, options);
-    team.publish(kvHeads * parts, parts);
+    team.publish(units, parts, work);
     const { own: taken, rest } = team.caller;
     try {
       own.attend(runs, queries, heads, this.#out, precision, options, taken);
     } finally {
       if (!team.wait()) {
+        const start = performance.now();
         own.attend(runs, queries, heads, this.#out, precision, options, rest);
-        team.gaveUp();
+        team.learn(performance.now() - start);
       }
     }
     out.set(this.#out);
@@ -82,14 +86,6 @@ export class ThreadedAttention implements AttentionSteps {
     if (!this.#team.isFree) return; // a worker may still write there
     for (const at of [this.#queriesAt, this.#outAt, this.#pages]) if (at !== 0) this.#arena.release(at);
     this.#queriesAt = this.#outAt = this.#pages = 0;
-  }
-
-  #isWorth(
-    { tokens }: PagedLayer,
-    queries: Float32Array,
-    { window = tokens, sinks = 0 }: AttendOptions,
-  ): boolean {
-    return this.#team.workers > 0 && Math.min(tokens, window + sinks) * queries.length >= WORTH;
   }
 
   #write(
