@@ -91,6 +91,21 @@ export interface Discovered {
   readonly scale: Float64Array;
 }
 
+/** Ratios that are tried of a group: all of them up to four bits. */
+const RATIOS = 512;
+
+/** Of many values, so many are looked at before the others. */
+const SAMPLE = 12;
+
+/** Every so many-th first. */
+function spreadOf(values: Float64Array): number[] {
+  const out: number[] = [];
+  const step = Math.ceil(values.length / SAMPLE);
+  for (let from = 0; from < step; from++)
+    for (let i = from; i < values.length; i += step) out.push(values[i]!);
+  return out;
+}
+
 /** Levels that the groups share, when nobody says which; undefined when there are none. norm: ‖x‖ of the groups. */
 export function discoverLevels(
   y: readonly Float64Array[],
@@ -110,23 +125,37 @@ export function discoverLevels(
   let levels = Array.from(first.values!, (v) => v / norm[first.g]!);
   const scale = new Float64Array(y.length);
   const fitted: number[] = [];
+  let strange = 0;
   for (const { g, values, top } of usable) {
     let best = 0;
     let hits = 0;
-    for (const v of values!)
+    const needed = Math.min(values!.length, Math.max(2, Math.ceil(0.6 * values!.length)));
+    const spread = spreadOf(values!);
+    // One value that is a level is enough; a few, as some levels are not known yet.
+    const every = Math.max(1, Math.ceil((values!.length * levels.length) / RATIOS));
+    for (const v of values!.filter((_, i) => i % every === 0))
       for (const u of levels) {
         const s = v / u;
         if (!(s > 0) || !Number.isFinite(s)) continue;
         let count = 0;
-        for (const w of values!)
+        let misses = values!.length - needed;
+        for (let i = 0; i < spread.length && misses >= 0; i++) {
+          if (i === SAMPLE && 4 * count < SAMPLE && spread.length > 32) break;
+          const w = spread[i]!;
           if (Math.abs(w - s * levels[nearest(levels, w / s)]!) <= 2 * slack * top) count++;
+          else misses--;
+        }
+        if (misses < 0 || count < needed) continue;
         const closer = Math.abs(Math.log(s / norm[g]!)) < Math.abs(Math.log(best / norm[g]!));
         if (count > hits || (count === hits && closer)) {
           hits = count;
           best = s;
         }
       }
-    if (hits < Math.min(values!.length, Math.max(2, 0.6 * values!.length))) continue;
+    if (hits < needed) {
+      if (++strange > 0.2 * parts.length) return undefined;
+      continue;
+    }
     const fresh = [...values!].filter(
       (w) => Math.abs(w - best * levels[nearest(levels, w / best)]!) > 2 * slack * top,
     );
