@@ -6,7 +6,7 @@ import { table } from "./sweep.js";
 
 it.each([
   ["llama/turbo4-qjl", 256, "mixed"],
-  ["llama/turbo3-qjl", 128, "heavy"],
+  ["llama/turbo3-qjl", 128, "gauss"],
   ["turbo1+qjl", 96, "heavy"],
   ["turbo2+qjl", 64, "gauss"],
   ["turbo4+qjl", 256, "outliers"],
