@@ -34,6 +34,11 @@ export class DecodedSide extends FloatSide {
     arena.u8.set(packed, out);
   }
 
+  override release(): void {
+    super.release();
+    this.#codec.release?.();
+  }
+
   #fit(rows: number): void {
     if (this.#x.length >= rows * this.dim) return;
     this.#x = new Float32Array(rows * this.dim);

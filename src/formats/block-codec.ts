@@ -16,6 +16,8 @@ export interface Block {
   dequantize(bytes: Uint8Array, at: number, y: Float32Array, to: number): void;
   /** y: (values,) → original basis, in place. Absent where `dequantize` returns that already. */
   unrotate?(y: Float32Array): void;
+  /** Gives back what it holds of a backend's memory. */
+  release?(): void;
 }
 
 /** The codec of heads of `dim` values in ⌈dim / block.values⌉ blocks. */
@@ -59,6 +61,7 @@ export function blockCodec(dim: number, block: Block): VectorCodec {
       assertSize(out, "out", n * width);
       for (let i = 0; i < n * blocks; i++) block.dequantize(bytes, i * block.bytes, out, i * block.values);
     },
+    release: () => block.release?.(),
   };
 }
 

@@ -61,6 +61,8 @@ export interface VectorCodec {
   decodeNative(bytes: Uint8Array, out: Float32Array): void;
   /** ⟨query, decoded key⟩ for each vector. query: (dim,), original basis → out: (n,). Where the format gives it. */
   score?(query: Float32Array, bytes: Uint8Array, out: Float32Array): void;
+  /** Gives back what it holds of a backend's memory, if anything. The codec is of no use afterwards. */
+  release?(): void;
 }
 
 /** A wire format: which vectors it can hold, in how many bytes, and how to open a codec of it. */

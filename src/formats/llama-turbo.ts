@@ -142,6 +142,7 @@ function turboBlock(layout: Layout, group: 64 | 128, kernels?: Kernels): Block {
       }
     },
     unrotate: (y) => unrotate(rotation, y),
+    release: rotor.release,
   };
 }
 

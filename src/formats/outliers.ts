@@ -157,6 +157,10 @@ class OutlierCodec implements VectorCodec {
     }
   }
 
+  release(): void {
+    for (const { codec } of this.#parts) codec.release();
+  }
+
   #count(bytes: Uint8Array): number {
     assertBytes(bytes, "bytes", this.bytesPerVector);
     return bytes.length / this.bytesPerVector;

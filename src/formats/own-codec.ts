@@ -127,6 +127,12 @@ export class OwnCodec implements VectorCodec {
     });
   }
 
+  release(): void {
+    const { arena } = this.kernels;
+    for (const pointer of [this.#x, this.#bytes, this.#rows, this.#query]) arena.release(pointer);
+    this.plan.release();
+  }
+
   #decodeWith(bytes: Uint8Array, out: Float32Array, decode: (rows: number) => void): void {
     const n = codes(bytes, this.bytesPerVector);
     expectLength(out, n * this.dim, "out");

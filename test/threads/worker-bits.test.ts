@@ -68,7 +68,7 @@ const CASES: Readonly<Record<string, Case>> = {
   numbers: { key: "f32", value: "f16", ...eight },
   "formats of engines": { key: "ggml/q8_0", value: "vllm/k8v4", ...eight },
   "one format per layer": {
-    key: ["ggml/q4_0", "turbo4"],
+    key: ["llama/turbo4", "turbo4"],
     value: ["turbo8", "turbo3"],
     ...eight,
     asks: [exact, fast],
