@@ -5,7 +5,7 @@
  * and only what still stands on all.
  */
 import { cell, distance, generic } from "./evidence.js";
-import { type Packing, packingFaults } from "./layouts.js";
+import { emptyEnd, maskAt, type Packing, packingFaults } from "./layouts.js";
 import { otherRotation } from "./packed-rotation.js";
 import { roughRotation } from "./packed-rough.js";
 import { codesAt, type Order, orders, SLACK, type Stage, withNorms } from "./packed-stage.js";
@@ -34,6 +34,8 @@ export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array):
   const packings = [truePacking(wire), ...packingFaults(wire)].filter(
     (p) => p.groupBytes * count === packed.length,
   );
+  const end = packings[0] && !packings[0].id ? emptyEnd(packings[0], wire.bits, packed) : undefined;
+  if (end) packings.push(end);
   const transforms = [trueTransform(wire), ...transformFaults(wire, true)];
   const found: Fault[] = [];
   const picked = generic(all[0]!.groups, 40);
@@ -53,11 +55,12 @@ function agreement(
   codes: Uint8Array,
   z: Float64Array,
   boundaries: Float64Array,
-  mask: number,
+  packing: Packing,
   top: number,
 ): number {
   let same = 0;
   for (let i = 0; i < codes.length; i++) {
+    const mask = maskAt(packing, i);
     const k = cell(boundaries, z[i]!);
     if ((k & mask) === codes[i]! || (mask === top && distance(boundaries, z[i]!, codes[i]!) < SLACK)) same++;
   }
@@ -95,7 +98,7 @@ function codeCandidates(
             transform.run(order.groups.x[g]!, order.groups.norm[g]!, values);
             z.set(zKey, values);
           }
-          const share = agreement(codes, values, wire.boundaries, packing.mask, top);
+          const share = agreement(codes, values, wire.boundaries, packing, top);
           if (k === 0 && share < least - 0.12) return;
           sum += share;
         }

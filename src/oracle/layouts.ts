@@ -35,7 +35,35 @@ export interface Packing {
   readonly flip: number;
   /** Bits of a code that are really stored; the others read as zero. */
   readonly mask: number;
+  /** The same for each position, where they differ. */
+  readonly masks?: Uint8Array;
   readonly swapNorm?: boolean;
+}
+
+/** Bits of the code at a position that are stored. */
+export const maskAt = (p: Packing, i: number): number => p.masks?.[i] ?? p.mask;
+
+/** The last bytes of codes that are zero in every group, as a packing that has not got them; undefined where there are none. */
+export function emptyEnd(right: Packing, bits: number, packed: Uint8Array): Packing | undefined {
+  const { layout, groupBytes } = right;
+  const used = [...new Set(Array.from(layout, (p) => p >> 3))].sort((a, b) => b - a);
+  const zero = (byte: number): boolean => {
+    for (let at = byte; at < packed.length; at += groupBytes) if (packed[at] !== 0) return false;
+    return true;
+  };
+  let lost = 0;
+  while (lost < used.length && zero(used[lost]!)) lost++;
+  if (lost === 0 || lost > used.length * 0.75 || packed.length < 3 * groupBytes) return undefined;
+  const from = used[lost - 1]!;
+  const kept = layout.map((p) => (p >> 3 >= from ? -1 : p));
+  const masks = new Uint8Array(layout.length / bits);
+  kept.forEach((p, k) => {
+    if (p >= 0) masks[Math.floor(k / bits)]! |= 1 << (k % bits);
+  });
+  // The same bit of every code is a plane.
+  if (masks.every((m) => m === masks[0])) return undefined;
+  const note = `the last ${lost} bytes of every block's codes are zero`;
+  return { ...right, id: "pack-tail-dropped", note, layout: kept, masks };
 }
 
 /** Whether a packing makes another code of a code, wherever it stands, in another way than by complementing it. */

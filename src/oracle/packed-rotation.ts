@@ -34,7 +34,7 @@ export function otherRotation(
       return [];
     }
     for (const p of packings) {
-      if (faultCount(order.id, p.id) > 1) continue;
+      if (faultCount(order.id, p.id) > 1 || p.masks) continue;
       readings.push({
         ids: [order.id, p.id].filter((id): id is string => !!id),
         note: [order.note, p.note].filter((n) => n).join("; "),

@@ -20,7 +20,7 @@ export function roughRotation(
   const z = new Float64Array(wire.group);
   for (const order of all)
     for (const packing of packings) {
-      if (packing.mask !== 2 ** wire.bits - 1 || (order.id && packing.id)) continue;
+      if (packing.mask !== 2 ** wire.bits - 1 || packing.masks || (order.id && packing.id)) continue;
       const cases: NormCase[] = [];
       const tally = roughTally();
       for (const g of generic(order.groups, 80)) {

@@ -10,7 +10,7 @@ import {
   readNorm,
   transformed,
 } from "./evidence.js";
-import { type Packing, readCodes } from "./layouts.js";
+import { maskAt, type Packing, readCodes } from "./layouts.js";
 import type { NormSample } from "./norm-fit.js";
 import { joined, looseVerdicts, type NormCase, sizedVerdicts } from "./norms.js";
 import type { Table } from "./tables.js";
@@ -90,11 +90,12 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
         s.transform.id || table || s.packing.id || s.order.id
           ? SLACK * Math.max(1, s.transform.gain ?? 1)
           : 1e-6 + NOISE;
-      if ((k & s.packing.mask) === codes[i]!) good++;
+      const mask = maskAt(s.packing, i);
+      if ((k & mask) === codes[i]!) good++;
       else if (
         relabel
           ? distance(boundaries, z[g]![i]!, relabel.indexOf(codes[i]!)) <= near
-          : s.packing.mask === top && distance(boundaries, z[g]![i]!, codes[i]!) <= near
+          : mask === top && distance(boundaries, z[g]![i]!, codes[i]!) <= near
       ) {
         full[i] = codes[i]!;
         good++;

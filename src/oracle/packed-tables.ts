@@ -1,6 +1,6 @@
 /** Codes that are a step function of the values: tables of others, or the fork's own, under every rule for the norm. */
 import { generic, readNorm } from "./evidence.js";
-import { type Packing, relabels } from "./layouts.js";
+import { maskAt, type Packing, relabels } from "./layouts.js";
 import { codesAt, type Order, type Stage, withNorms } from "./packed-stage.js";
 import { fittedTables, type NormEvidence } from "./table-fit.js";
 import type { Transform } from "./transforms.js";
@@ -34,8 +34,12 @@ export function tableCandidates(
           for (const g of list) {
             const values = new Float64Array(wire.group);
             transform.run(order.groups.x[g]!, order.groups.norm[g]!, values);
-            z.push(...values);
-            codes.push(...codesAt(stage, wire, packed, g));
+            const read = codesAt(stage, wire, packed, g);
+            values.forEach((v, i) => {
+              if (maskAt(packing, i) !== packing.mask) return;
+              z.push(v);
+              codes.push(read[i]!);
+            });
           }
         };
         gather(few);
