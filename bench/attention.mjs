@@ -13,14 +13,15 @@ const DIM = 128;
 const QUERIES = 16;
 const BOUNDS = { exact: 1e-6, precise: 3e-3, fast: 2e-2 };
 
-async function fill(format, tokens, heads, backend) {
-  const shape = { layers: 1, kvHeads: 1, heads, headDim: DIM, pageTokens: 32, pages: tokens / 32 };
+async function fill(format, tokens, heads, backend, layers = 1) {
+  const shape = { layers, kvHeads: 1, heads, headDim: DIM, pageTokens: 32, pages: tokens / 32 };
   const cache = new KvCache({ ...shape, key: format, value: format, backend: backend ?? (await loadWasm()) });
   const seq = cache.create();
   const chunk = 1024;
   for (let t = 0; t < tokens; t += chunk) {
     const n = Math.min(chunk, tokens - t) * DIM;
-    cache.append(seq, 0, normals(n, 10 + t), normals(n, 11 + t));
+    const [keys, values] = [normals(n, 10 + t), normals(n, 11 + t)];
+    for (let layer = 0; layer < layers; layer++) cache.append(seq, layer, keys, values);
   }
   return { cache, seq };
 }
@@ -113,6 +114,56 @@ async function fused(tokens, heads, report) {
     ...t,
     error: errors[name],
     ratio: ratio(base, t),
+  }));
+  rows.forEach(report);
+  f32.cache.dispose();
+  packed.cache.dispose();
+  return rows;
+}
+
+/**
+ * One layer after the other, as a step of a model has it: what a layer left in the caches of the machine is gone when its turn
+ * comes again, unless all layers fit.
+ */
+async function layers(tokens, count, report) {
+  const queries = Array.from({ length: QUERIES }, (_, i) => normals(DIM, 100 + i));
+  const out = new Float32Array(DIM);
+  const f32 = await fill("f32", tokens, 1, undefined, count);
+  const packed = await fill("turbo4", tokens, 1, undefined, count);
+  const [keys, values] = ["key", "value"].map((side) => f32.cache.read(f32.seq, 0, side));
+  const plain = [];
+  for (let layer = 0; layer < count; layer++) plain.push(await plainAttention(keys, values, 1, out));
+  const step = (attend) => {
+    let next = 0;
+    return () => {
+      const query = queries[next++ % QUERIES];
+      for (let layer = 0; layer < count; layer++) attend(layer, query);
+    };
+  };
+  const tasks = {
+    "f32, plain arrays": step((layer, q) => plain[layer](q)),
+    "f32, paged cache": step((layer, q) => f32.cache.attend(f32.seq, layer, q, out)),
+  };
+  for (const precision of ["fast", "precise"]) {
+    const options = { precision };
+    tasks[precision] = step((layer, q) => packed.cache.attend(packed.seq, layer, q, out, options));
+  }
+  const sides = ["key", "value"].map((side) => packed.cache.read(packed.seq, count - 1, side));
+  for (const [name, task] of Object.entries(tasks)) {
+    task();
+    const isPlain = name.startsWith("f32");
+    const [k, v] = isPlain ? [keys, values] : sides;
+    verify(name, out, attention64(queries[0], k, v, DIM), isPlain ? 1e-5 : BOUNDS[name]);
+  }
+  const timed = await time(tasks, 1e3 * count, { rounds: 7, milliseconds: 150 });
+  const [a, b] = [timed["f32, plain arrays"], timed["f32, paged cache"]];
+  const rows = Object.entries(timed).map(([name, t]) => ({
+    id: `layers ${name} ${tokens}`,
+    name: `attend, ${name}, ${count} layers in turn`,
+    shape: `1 × ${tokens}`,
+    unit: "µs",
+    ...t,
+    ratio: ratio(a.median < b.median ? a : b, t),
   }));
   rows.forEach(report);
   f32.cache.dispose();
@@ -218,9 +269,9 @@ async function scores(tokens, report) {
 
 export const title = "Attention and scores, dim 128, one head of keys and values, WASM; ratios to f32";
 export const head =
-  "                                  heads × tokens        median [low–high]       ratio to f32    error";
+  "                                          heads × tokens        median [low–high]       ratio to f32    error";
 export const line = ({ name, shape, unit, median, low, high, ratio: r, error }) =>
-  `${name.padEnd(38)} ${shape.padStart(10)} ${median.toFixed(2).padStart(10)} ${unit} [${low.toFixed(2)}–${high.toFixed(2)}]  ${r.median.toFixed(2)} [${r.low.toFixed(2)}–${r.high.toFixed(2)}]${error === undefined ? "" : `  ${error.toExponential(1)}`}`;
+  `${name.padEnd(46)} ${shape.padStart(10)} ${median.toFixed(2).padStart(10)} ${unit} [${low.toFixed(2)}–${high.toFixed(2)}]  ${r.median.toFixed(2)} [${r.low.toFixed(2)}–${r.high.toFixed(2)}]${error === undefined ? "" : `  ${error.toExponential(1)}`}`;
 
 export async function run(report) {
   const rows = [];
@@ -232,6 +283,7 @@ export async function run(report) {
     [8192, 8],
   ])
     rows.push(...(await fused(tokens, heads, report)));
+  rows.push(...(await layers(8192, 8, report)));
   rows.push(...(await againstReference(report)));
   return rows;
 }
