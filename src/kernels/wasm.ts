@@ -26,10 +26,11 @@ const NEEDS_SIMD = new Uint8Array([
   10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 ]);
 
-/** For programs whose TypeScript knows neither DOM nor this name; merges with the DOM's where it is there. */
+/** For programs whose TypeScript knows neither DOM nor these names; merges with the DOM's where they are there. */
 declare global {
   namespace WebAssembly {
     interface Module {}
+    interface Memory {}
   }
 }
 
