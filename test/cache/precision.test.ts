@@ -109,6 +109,9 @@ test.each(["precise", "fast"] as const)(
         // Pages that have no tiles, and weights that may be too small, go tile after tile.
         expect(attend(5, "wasm")).toEqual(whole);
         expect(attend(16, "wasm", { sparse: 1e-38 })).toEqual(whole);
+        // What a row in one call knows nothing of.
+        for (const more of [{ window: 40 }, { window: 40, sinks: 3 }, { sparse: 0.3 }])
+          expect(attend(16, "wasm", more)).toEqual(attend(5, "wasm", more));
         if (tokens < 200) expect(attend(48, "reference")).toEqual(whole);
       }
   },
