@@ -1,6 +1,6 @@
 /** Attention at each precision: its error against f64 over the dequantised vectors, and that nothing but it decides. */
 import { describe, expect, test } from "vitest";
-import { KvCache } from "../../src/cache/index.js";
+import { KvCache, type KvCacheOptions } from "../../src/cache/index.js";
 import type { Kernels } from "../../src/kernels/kernels.js";
 import { loadWasmSync } from "../../src/kernels/wasm.js";
 import { exactAttention, normals, relativeRms } from "./vectors.js";
@@ -114,6 +114,30 @@ test.each(["precise", "fast"] as const)(
           expect(attend(16, "wasm", more)).toEqual(attend(5, "wasm", more));
         if (tokens < 200) expect(attend(48, "reference")).toEqual(whole);
       }
+  },
+);
+
+test.each(["precise", "fast"] as const)(
+  "%s: tokens in halves and a mean taken off keys are no row in one call",
+  (precision) => {
+    const rope = { pairing: "half-split", dimensions: 64, theta: 10_000, scaling: { type: "none" } } as const;
+    const mean = normals(2 * 64, 7);
+    const q = normals(2 * 64, 8);
+    const extras: Partial<KvCacheOptions>[] = [
+      { sinks: 3 },
+      { recent: 20 },
+      { center: { means: mean, rope } },
+    ];
+    for (const more of extras) {
+      const [paged, tiled] = [5, 16].map((pageTokens) => {
+        const shape = { layers: 1, kvHeads: 2, heads: 2, headDim: 64, pageTokens, pages: 40 };
+        const cache = new KvCache({ ...shape, key: "turbo4", value: "turbo4", precision, ...more });
+        const seq = cache.create();
+        cache.append(seq, 0, normals(150 * 128, 9), normals(150 * 128, 10));
+        return cache.attend(seq, 0, q);
+      });
+      expect(tiled).toEqual(paged);
+    }
   },
 );
 

@@ -195,3 +195,20 @@ describe("with kernels", () => {
       }
   });
 });
+
+it.each(["turbo2", "turbo3", "turbo4"])(
+  "%s: the padding of a head holds nothing of the heads before",
+  (name) => {
+    for (const kernels of [undefined, loadWasmSync()]) {
+      const codec = findFormat(`llama/${name}`).open({ dim: 96, ...(kernels ? { kernels } : {}) });
+      const x = plainVectors(3, 96, 1);
+      x.fill(0, 96, 192);
+      const out = new Uint8Array(3 * codec.bytesPerVector);
+      codec.encode(x, out);
+      for (let v = 0; v < 3; v++)
+        expect(out.slice(v * codec.bytesPerVector, (v + 1) * codec.bytesPerVector)).toEqual(
+          encode(name, x.slice(96 * v, 96 * (v + 1))),
+        );
+    }
+  },
+);
