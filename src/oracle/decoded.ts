@@ -5,21 +5,18 @@ import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel } from "./blocks.js";
 import { checklist } from "./checklist.js";
+import { valueComparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
-import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
+import { modelOf } from "./models.js";
 import { relatedValues } from "./relatives.js";
 import { beyondTail, emptyTail, throughRemains } from "./remains.js";
 import { sketchValueFaults } from "./sketch-faults.js";
 import { inputKinds, specialFaults } from "./special.js";
-import { trueRotation } from "./transforms.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
-import { type Wire, wireOf } from "./wire.js";
-
-/** One half ulp of a norm, as a ratio. */
-const HALF_STEP = 2 ** -10 * 1.01;
+import { wireOf } from "./wire.js";
 
 export function verifyDecoded(options: VerifyOptions, decoded: Float32Array, width: number): Verdict {
   const { format, dim, input } = options;
@@ -82,8 +79,7 @@ function judge(
   const { format, dim, input, side = "key", seed = 0 } = options;
   const n = input.length / dim;
   const wire = wireOf(format, dim, seed, side);
-  const { rotated, family } = findFormat(format);
-  const c = compareValues(wire, { rotated, family }, input, made.due, decoded, width);
+  const c = valueComparisonOf(options, width)(input, made.due, decoded);
   let faults: Fault[] = [];
   if (c.faulty || c.normUlps >= 6) {
     if (decoded.every((v) => v === 0))
@@ -98,7 +94,7 @@ function judge(
                 diagnosed(options, made, decoded, width, c.first?.vector ?? 0, inner),
                 made.due,
                 decoded,
-                wire?.group ?? blockModel(format, side, dim)?.size ?? width,
+                modelOf(options)?.values ?? wire?.group ?? blockModel(format, side, dim)?.size ?? width,
               ),
             ).filter((f) => f.explains > 0.25);
     }
@@ -153,22 +149,12 @@ function diagnosed(
   const bytes = ref.subarray((ref.length / n) * from, (ref.length / n) * to);
   const codec = findFormat(format).open({ dim, side, seed });
   if (rotated) found.push(...basis(codec, bytes, x, dim, y, width));
-  const model = wire ? undefined : blockModel(format, side, dim);
-  if (wire) found.push(...diagnoseDecoded(wire, rotated, x, y));
-  else if (model) found.push(...diagnoseDecodedBlocks(model, x, y));
+  const model = modelOf(options);
+  const blocks = wire || model ? undefined : blockModel(format, side, dim);
+  if (model) found.push(...model.valueFaults(x, due.subarray(from * width, to * width), y));
+  else if (wire) found.push(...diagnoseDecoded(wire, rotated, x, y));
+  else if (blocks) found.push(...diagnoseDecodedBlocks(blocks, x, y));
   return found;
-}
-
-/** Values in the rotated basis, from the original one. */
-function turned(wire: Wire, y: Float32Array): Float32Array {
-  const out = new Float32Array(y.length);
-  const part = new Float64Array(wire.group);
-  for (let at = 0; at < y.length; at += wire.group) {
-    part.set(y.subarray(at, at + wire.group));
-    trueRotation(wire, part);
-    out.set(part, at);
-  }
-  return out;
 }
 
 /** Decoded to the original basis where the engine's stays rotated: compared in the wrong basis. */
@@ -228,178 +214,3 @@ function swapped(due: Float32Array, decoded: Float32Array, width: number, n: num
 
 const nearly = (a: number, b: number): boolean =>
   a === b || (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= 1e-6 * Math.abs(a);
-
-/**
- * Values against the format's own, (n, width) both. In which basis ONNX Runtime and vLLM would hand values over the
- * specification leaves open: either will do. vLLM gives halves, whose last place depends on the order of its sums, as do
- * the last places of what a decoder has turned back.
- */
-export function compareValues(
-  wire: Wire | undefined,
-  { rotated, family }: { readonly rotated: boolean; readonly family: string },
-  x: Float32Array,
-  due: Float32Array,
-  decoded: Float32Array,
-  width: number,
-): Comparison {
-  const step = family === "vllm" ? HALF_STEP : 0;
-  const turnedBack = !rotated && ["turboquant", "polarquant", "llama"].includes(family);
-  const rounding = turnedBack ? TURNED_BACK : 0;
-  const c = compareIn(wire, rotated, x, due, decoded, width, { rounding, step });
-  if (!c.faulty || !wire || !rotated || wire.name.startsWith("llama")) return c;
-  const other = compareIn(wire, rotated, x, due, turned(wire, decoded), width, { rounding: 4e-5, step });
-  return other.faulty ? c : other;
-}
-
-/** What the order of sums leaves of a vector that a decoder turned back, in its largest value. */
-const TURNED_BACK = 4e-6;
-
-interface Slack {
-  /** Of a vector's largest value: what a change of basis leaves. */
-  readonly rounding?: number;
-  /** Of each value: its own rounding. */
-  readonly step: number;
-}
-
-/** Per group: equal; or one half step of the norm; or flips next to a boundary. */
-function compareIn(
-  wire: Wire | undefined,
-  rotated: boolean,
-  x: Float32Array,
-  due: Float32Array,
-  decoded: Float32Array,
-  width: number,
-  { rounding = 0, step }: Slack,
-): Comparison {
-  const wrong = new Set<number>();
-  let first: Comparison["first"] = null;
-  let normUlps = 0;
-  let boundaryFlips = 0;
-  const group = wire && rotated ? wire.group : Math.min(32, width);
-  const perVector = Math.ceil(width / group);
-  const z = wire && rotated ? transformed(groupsOf(wire, x)) : undefined;
-  const n = due.length / width;
-  for (let v = 0; v < n; v++)
-    for (let g = 0; g < perVector; g++) {
-      const from = v * width + g * group;
-      const to = Math.min(from + group, (v + 1) * width);
-      let same = true;
-      let inStep = true;
-      let low = Number.POSITIVE_INFINITY;
-      let high = 0;
-      let at = -1;
-      let slack = 0;
-      if (rounding > 0)
-        for (let i = v * width; i < (v + 1) * width; i++)
-          slack = Math.max(slack, rounding * Math.abs(due[i]!));
-      for (let i = from; i < to; i++) {
-        const a = due[i]!;
-        const b = Math.abs(decoded[i]! - a) <= slack ? a : decoded[i]!;
-        if (Object.is(a, b) || a === b || (Number.isNaN(a) && Number.isNaN(b))) {
-          if (a !== 0 && Number.isFinite(a)) {
-            low = Math.min(low, 1);
-            high = Math.max(high, 1);
-          }
-          continue;
-        }
-        same = false;
-        const ratio = b / a;
-        const tiny = step > 0 && Math.abs(b - a) <= 2 ** -24;
-        if (
-          tiny ||
-          (Math.abs(a) > 6e-5 && Number.isFinite(ratio) && Math.abs(ratio - 1) <= HALF_STEP + step)
-        ) {
-          if (tiny) continue;
-          low = Math.min(low, ratio);
-          high = Math.max(high, ratio);
-        } else if (at < 0) {
-          inStep = false;
-          at = i;
-        }
-      }
-      if (same) continue;
-      if (inStep && high - low <= 1e-6 + 40 * rounding + 2 * step) {
-        normUlps++;
-        continue;
-      }
-      if (inStep && at < 0) for (let i = from; i < to && at < 0; i++) if (due[i] !== decoded[i]) at = i;
-      const flips =
-        wire && z
-          ? flipsOf(wire, z[v * perVector + g]!, due.subarray(from, to), decoded.subarray(from, to), step)
-          : 0;
-      if (flips > 0) {
-        boundaryFlips += flips;
-        continue;
-      }
-      wrong.add(v);
-      first ??= {
-        vector: v,
-        field: "value",
-        coordinate: at - v * width,
-        byte: null,
-        expected: due[at]!,
-        actual: decoded[at]!,
-      };
-    }
-  return {
-    first,
-    faulty: wrong.size > 0,
-    normUlps,
-    boundaryFlips,
-    wrong: [...wrong],
-    ties: { flipped: 0, kept: 1, others: 1 },
-  };
-}
-
-/** How many coordinates took a neighbouring cell within the tolerance; 0 when anything else differs. */
-function flipsOf(
-  wire: Wire,
-  z: Float64Array,
-  due: Float32Array,
-  decoded: Float32Array,
-  step: number,
-): number {
-  const { boundaries, centroids } = wire;
-  let chosen = 0;
-  let actual = 0;
-  const codes = new Uint8Array(z.length);
-  let flips = 0;
-  for (let i = 0; i < z.length; i++) {
-    let best = 0;
-    let near = Number.POSITIVE_INFINITY;
-    for (let k = 0; k < centroids.length; k++) {
-      const d = distance(boundaries, z[i]!, k);
-      if (d > FLIP_LIMIT + NOISE) continue;
-      const mis = Math.abs(
-        decoded[i]! / (Math.abs(due[i]!) || 1) -
-          centroids[k]! / Math.max(1e-12, Math.abs(nearestCentroid(wire, z[i]!))),
-      );
-      if (mis < near) {
-        near = mis;
-        best = k;
-      }
-    }
-    codes[i] = best;
-    if (near > 0.05) return 0;
-    if (centroids[best] !== nearestCentroid(wire, z[i]!)) flips++;
-    chosen += centroids[best]! ** 2;
-    actual += decoded[i]! ** 2;
-  }
-  const scale = Math.sqrt(actual / chosen);
-  for (let i = 0; i < z.length; i++)
-    if (
-      Math.abs(decoded[i]! - scale * centroids[codes[i]!]!) >
-      (1e-4 + 1.2 * step) * Math.abs(decoded[i]!) + 1e-12
-    )
-      return 0;
-  // The format's own code may be the one that f64 would not choose; values of another scale alone are no flip.
-  const moved = due.reduce((n, v, i) => n + (Math.abs(decoded[i]! - v) > 0.05 * Math.abs(v) ? 1 : 0), 0);
-  return moved < z.length / 8 ? Math.max(flips, moved) : 0;
-}
-
-function nearestCentroid(wire: Wire, z: number): number {
-  let k = 0;
-  while (k < wire.boundaries.length && (wire.tieDown ? wire.boundaries[k]! < z : !(z < wire.boundaries[k]!)))
-    k++;
-  return wire.centroids[k]!;
-}

@@ -106,7 +106,7 @@ export function packingFaults(wire: Shape): Packing[] {
   const isPlanes = bits === 3 && layout[2]! - layout[0]! !== 2;
 
   add("pack-inverted", "every index is stored complemented", layout, { flip: top });
-  if (bits > 1 && bits !== 3 && bits !== 5 && bits !== 6 && bits !== 7)
+  if (bits !== 3 && bits !== 5 && bits !== 6 && bits !== 7)
     add(
       "pack-nibble-order",
       "high nibble first",
@@ -214,9 +214,14 @@ export function packingFaults(wire: Shape): Packing[] {
       }
     }
   add("endian-norm", "the norm's bytes are exchanged", layout, { flip: 0, swapNorm: true });
-  for (const legacy of legacyLayouts(wire)) found.push({ ...base, ...legacy, id: "pack-legacy-layout" });
+  // In a group of 32 values, blocks of 32 are no other layout.
+  for (const legacy of legacyLayouts(wire))
+    if (legacy.groupBytes !== groupBytes || legacy.normAt[0] !== normAt[0] || !sameMap(legacy.layout, layout))
+      found.push({ ...base, ...legacy, id: "pack-legacy-layout" });
   return found;
 }
+
+const sameMap = (a: Int32Array, b: Int32Array): boolean => a.every((p, k) => p === b[k]);
 
 /** Blocks of 32 values that each repeat the norm; the 2 + 1 split or stream of a format of the same width. */
 function legacyLayouts({

@@ -61,27 +61,30 @@ export function readings(wire: Wire): Reading[] {
   if (bits > 1) {
     const half = 2 ** (bits - 1) - 1;
     out.push({ id: "codebook-truncated", note: `codes read & ${half}`, map: (c) => c.map((k) => k & half) });
-    out.push({ id: "pack-zero", note: "every code is zero", map: (c) => new Uint8Array(c.length) });
-    const end = layout.reduce((most, p) => Math.max(most, (p >> 3) + 1), 0);
-    for (const lost of new Set([wire.groupBytes >> 1, wire.groupBytes >> 2, 16, 8, 4, 2, 1]))
-      out.push({
-        id: "pack-tail-dropped",
-        note: `the last ${lost} bytes of every block are zero`,
-        map(codes) {
-          const got = new Uint8Array(group);
-          write(codes, layout, 0, 2 ** bits - 1);
-          bytes.fill(0, end - lost);
-          readCodes(bytes, 0, layout, bits, 0, got);
-          return got;
-        },
-      });
+  }
+  out.push({ id: "pack-zero", note: "every code is zero", map: (c) => new Uint8Array(c.length) });
+  const end = layout.reduce((most, p) => Math.max(most, (p >> 3) + 1), 0);
+  for (const lost of new Set([wire.groupBytes >> 1, wire.groupBytes >> 2, 16, 8, 4, 2, 1]))
     out.push({
       id: "pack-tail-dropped",
-      note: "the second half of the codes is zero",
-      map: (c) => c.map((k, i) => (i < c.length / 2 ? k : 0)),
+      note: `the last ${lost} bytes of every block are zero`,
+      map(codes) {
+        const got = new Uint8Array(group);
+        write(codes, layout, 0, 2 ** bits - 1);
+        bytes.fill(0, end - lost);
+        readCodes(bytes, 0, layout, bits, 0, got);
+        return got;
+      },
     });
-  }
-  const probe = Uint8Array.from({ length: group }, (_, i) => (i * 7 + (i >> 3)) % 2 ** bits);
+  out.push({
+    id: "pack-tail-dropped",
+    note: "the second half of the codes is zero",
+    map: (c) => c.map((k, i) => (i < c.length / 2 ? k : 0)),
+  });
+  const probe = Uint8Array.from(
+    { length: group },
+    (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 13) % 2 ** bits,
+  );
   return out
     .filter((r) => r.id === "" || r.map(probe.slice()).some((c, i) => c !== probe[i]))
     .map((r) => (r.back || !r.id ? r : partial(r, group, top)));

@@ -57,6 +57,9 @@ export function fittedTables(
     brackets.high[b] = Math.max(low, high);
   }
   const { levels } = more;
+  // One boundary where it should be: whatever the two levels are, they are no table of another name.
+  if (wire.bits === 1 && Math.abs(brackets.low[0]! + brackets.high[0]!) < 1e-3 / Math.sqrt(wire.group))
+    return [];
   const found = matchingTables(wire, brackets, levels);
   const spaced = levels && evenly(levels);
   if (spaced && cells.length > 2)

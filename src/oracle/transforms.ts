@@ -254,7 +254,7 @@ function rotationFaults(wire: Wire): Turn[] {
   ];
   const done = new Set([1]);
   for (const [note, gain] of scales) {
-    if (done.has(gain)) continue;
+    if (done.has(gain) || wire.bits === 1) continue; // one boundary, at zero: no gain shows
     done.add(gain);
     add(
       "rotation-scale",
@@ -297,7 +297,8 @@ function unitFaults(wire: Wire): Unit[] {
             later: (z) => blockNormalised(z, z, run, by),
           },
         );
-  return out;
+  // A sign tells of no positive factor behind the rotation, nor of one that all values share.
+  return wire.bits > 1 ? out : out.filter((u) => u.id !== "norm-missing" && !u.later);
 }
 
 function blockNormalised(x: Float64Array, z: Float64Array, run: number, share: number): void {

@@ -10,6 +10,7 @@ import { verifyDecoded } from "./decoded.js";
 import { diagnoseBlocks } from "./diagnose-blocks.js";
 import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
+import { modelOf } from "./models.js";
 import { relatedBytes } from "./relatives.js";
 import { beyondTail, remainsOf, throughRemains } from "./remains.js";
 import { sketchFaults } from "./sketch-faults.js";
@@ -93,17 +94,18 @@ const reference = ({ format, dim, input, side = "key", seed = 0 }: VerifyOptions
   referenceBytes(format, dim, input, { side, seed });
 
 /** Bytes of what has a scale of its own. */
-function blockBytes({ format, dim, side = "key", seed = 0 }: VerifyOptions): number | undefined {
-  return wireOf(format, dim, seed, side)?.groupBytes ?? blockModel(format, side, dim)?.bytes;
+function blockBytes(options: VerifyOptions): number | undefined {
+  const { format, dim, side = "key", seed = 0 } = options;
+  return (
+    modelOf(options)?.bytes ??
+    wireOf(format, dim, seed, side)?.groupBytes ??
+    blockModel(format, side, dim)?.bytes
+  );
 }
 
 /** packed: of the right length. */
-function compared(options: VerifyOptions, packed: Uint8Array, stride: number): Comparison {
-  const { format, dim, input, side = "key", seed = 0 } = options;
-  const wire = wireOf(format, dim, seed, side);
-  const blocks = wire ? undefined : blockModel(format, side, dim);
-  return comparisonOf(wire, blocks, { dim, stride })(input, reference(options), packed);
-}
+const compared = (options: VerifyOptions, packed: Uint8Array, stride: number): Comparison =>
+  comparisonOf(options, stride)(options.input, reference(options), packed);
 
 function namedFaults(
   options: VerifyOptions,
@@ -172,8 +174,10 @@ function diagnosed(
   const to = whole ? Math.min(n, from + ENOUGH) : n;
   const x = input.subarray(from * dim, to * dim);
   const bytes = whole ? packed.subarray(from * stride, to * stride) : packed;
-  const blocks = wire ? undefined : blockModel(format, side, dim);
-  if (wire) found.push(...diagnosePacked(wire, x, bytes));
+  const model = modelOf(options);
+  const blocks = wire || model ? undefined : blockModel(format, side, dim);
+  if (model && whole) found.push(...model.faults(x, referenceBytes(format, dim, x, { side, seed }), bytes));
+  else if (wire) found.push(...diagnosePacked(wire, x, bytes));
   else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, bytes));
   return found;
 }

@@ -157,7 +157,14 @@ export function subStream(
   return map;
 }
 
-function ownWire(name: string, dim: number, seed: number | bigint, side: "key" | "value"): Wire | undefined {
+/** label: of the random stream of its signs. */
+export function ownWire(
+  name: string,
+  dim: number,
+  seed: number | bigint,
+  side: "key" | "value",
+  label = "rotation",
+): Wire | undefined {
   const [, digit, qjl] = /^turbo([1-8])(\+qjl)?$/.exec(name) ?? [];
   if (!digit) return undefined;
   const bits = Number(digit);
@@ -165,7 +172,7 @@ function ownWire(name: string, dim: number, seed: number | bigint, side: "key" |
   const signsAt = codesAt + (dim * bits) / 8;
   const drawn = qjl ? sharedSketch("orthogonal", dim, seed) : undefined;
   const book = gaussianCodebook(bits);
-  const r = seededRotation(dim, seed, { codebook: book });
+  const r = seededRotation(dim, seed, { label, codebook: book });
   return {
     name,
     bits,

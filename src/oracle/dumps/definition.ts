@@ -2,11 +2,8 @@
 import type { Side, VectorCodec } from "../../formats/format.js";
 import { findFormat } from "../../formats/registry.js";
 import { hasWasmSimd, loadWasmSync } from "../../kernels/wasm.js";
-import { blockModel } from "../blocks.js";
-import { comparisonOf } from "../compare.js";
+import { comparisonOf, valueComparisonOf } from "../compare.js";
 import type { Comparison } from "../compare-packed.js";
-import { compareValues } from "../decoded.js";
-import { wireOf } from "../wire.js";
 
 /** What the vectors of a dump are. */
 export interface DumpFormat {
@@ -26,9 +23,9 @@ export interface Definition {
 }
 
 /** @throws RangeError for a dimension that the format does not take. */
-export function openDefinition({ format, dim, side, seed }: DumpFormat): Definition {
-  const found = findFormat(format);
-  const codec = found.open({
+export function openDefinition(of: DumpFormat): Definition {
+  const { format, dim, side, seed } = of;
+  const codec = findFormat(format).open({
     dim,
     side,
     seed,
@@ -36,13 +33,11 @@ export function openDefinition({ format, dim, side, seed }: DumpFormat): Definit
     ...(hasWasmSimd() ? { kernels: loadWasmSync() } : {}),
   });
   const { bytesPerVector: stride, width } = codec;
-  const wire = wireOf(format, dim, seed, side);
-  const comparePacked = comparisonOf(wire, wire ? undefined : blockModel(format, side, dim), { dim, stride });
   return {
     stride,
     width,
     codec,
-    comparePacked,
-    compareDecoded: (x, due, decoded) => compareValues(wire, found, x, due, decoded, width),
+    comparePacked: comparisonOf(of, stride),
+    compareDecoded: valueComparisonOf(of, width),
   };
 }

@@ -81,6 +81,7 @@ function plan(s: Spec, p: Plan): Packer {
 /** By name: "true" and the wrong ones that this format can have. */
 export function packers(s: Spec): Record<string, Packer> {
   const { format, bits, group } = s;
+  const top = 2 ** bits - 1;
   const out: Record<string, Packer> = {};
   const codeBytes = Math.ceil((group * bits) / 8);
   const isQk32 = format.endsWith("-qk32");
@@ -126,6 +127,19 @@ export function packers(s: Spec): Record<string, Packer> {
   add("true", "", right);
   add("inverted", "pack-inverted", right, { complement: true });
   add("norm-swapped", "endian-norm", right, { swapNorm: true });
+  if (bits === 1) {
+    add("msb", "pack-msb-first", (i) => h + (i ^ 7));
+    add("nibbles", "pack-nibble-order", (i) => h + (i ^ 4));
+    add("halves", "pack-interleaved", (i) => h + (i < group / 2 ? 2 * i : 2 * (i - group / 2) + 1));
+  }
+  if (bits > 4) {
+    add("msb", "pack-msb-first", (i, b) => {
+      const k = bits * i + bits - 1 - b;
+      return h + (k & ~7) + 7 - (k & 7);
+    });
+    add("planes", "pack-bitplane-order", (i, b) => h + b * group + i);
+    add("top-bit-lost", "codebook-truncated", right, { keep: top >> 1 });
+  }
   if (bits === 4) {
     add("nibbles", "pack-nibble-order", (i, b) => h + 8 * (i >> 1) + (i & 1 ? b : 4 + b));
     add(

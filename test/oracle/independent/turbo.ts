@@ -2,6 +2,8 @@
  * Rotate-and-table formats, plainly: padded groups, norm, rotation, nearest cell, stored scale, bytes. What a fork may
  * do differently is a field of `Change`; a mutant sets one, a pair two.
  */
+import { gaussianCodebook } from "../../../src/core/codebook.js";
+import { seededRotation } from "../../../src/core/seeded-rotation.js";
 import { vllmCodebook } from "../../../src/formats/vllm-centroids.js";
 import { f32, halfBits, halfDown, halfValue, normOf, S1, S2, signedHadamard, toHalf } from "./numbers.js";
 import { packers, type Record_ } from "./packers.js";
@@ -11,7 +13,13 @@ export interface Spec {
   readonly bits: number;
   readonly dim: number;
   readonly group: number;
+  /** Values of one butterfly; the diagonals, of a whole group. */
+  readonly block: number;
   readonly signs: boolean;
+  readonly s1: readonly number[];
+  readonly s2: readonly number[];
+  /** The decoder turns values back. */
+  readonly plain: boolean;
   readonly table: readonly number[];
   readonly bounds: readonly number[];
   readonly tieDown: boolean;
@@ -83,26 +91,72 @@ const ONNX = {
 };
 
 export function specOf(format: string, dim: number): Spec {
-  const base = { format, dim, renormalise: false, wide: false, tieDown: false };
+  const base = { format, dim, renormalise: false, wide: false, tieDown: false, plain: false, s1: S1, s2: S2 };
+  const own = /^turbo([1-8])$/.exec(format);
+  if (own) return ownSpec(format, Number(own[1]), dim);
   const llama = /^llama\/turbo([234])(-qk32)?$/.exec(format);
   if (llama) {
     const bits = Number(llama[1]);
     const group = llama[2] && (Math.ceil(dim / 64) * 64) % 128 !== 0 ? 64 : 128;
-    return { ...base, bits, group, signs: true, stored: "corrected", ...LLAMA[bits]! };
+    return { ...base, bits, group, block: group, signs: true, stored: "corrected", ...LLAMA[bits]! };
   }
   if (format === "onnxruntime/q4")
-    return { ...base, bits: 4, group: dim, signs: false, stored: "raw", wide: true, tieDown: true, ...ONNX };
+    return {
+      ...base,
+      bits: 4,
+      group: dim,
+      block: dim,
+      signs: false,
+      stored: "raw",
+      wide: true,
+      tieDown: true,
+      ...ONNX,
+    };
   const bits = format === "vllm/4bit_nc" ? 4 : 3;
   // The table depends on the head: the codec's own, whose values the recorded ones check.
   const table = [...vllmCodebook(dim, bits).centroids];
   const bounds = table.slice(1).map((v, i) => f32((v + table[i]!) / 2));
-  return { ...base, bits, group: dim, signs: false, stored: "raw", table, bounds, renormalise: true };
+  return {
+    ...base,
+    bits,
+    group: dim,
+    block: dim,
+    signs: false,
+    stored: "raw",
+    table,
+    bounds,
+    renormalise: true,
+  };
+}
+
+/** A format of ours: what its seed draws, and its table, are the codec's own. label: of the stream of signs. */
+export function ownSpec(format: string, bits: number, dim: number, label = "rotation"): Spec {
+  const codebook = gaussianCodebook(bits);
+  const { block, before, after } = seededRotation(dim, 0, { label, codebook });
+  const unit = 1 / Math.sqrt(dim);
+  return {
+    format,
+    bits,
+    dim,
+    group: dim,
+    block,
+    signs: true,
+    s1: [...before],
+    s2: [...after],
+    plain: true,
+    table: Array.from(codebook.centroids, (c) => c * unit),
+    bounds: Array.from(codebook.boundaries, (b) => b * unit),
+    tieDown: false,
+    stored: "corrected",
+    wide: false,
+    renormalise: false,
+  };
 }
 
 /** R of a group. */
 export function rotateTrue(s: Spec, u: Float32Array): void {
-  if (s.signs) signedHadamard(u, s.group, S1, S2);
-  else signedHadamard(u, s.group);
+  if (s.signs) signedHadamard(u, s.block, s.s1, s.s2);
+  else signedHadamard(u, s.block);
 }
 
 export const pick = <K extends keyof Change>(changes: readonly Change[], key: K): Change[K] | undefined =>
@@ -186,7 +240,7 @@ export function decoded(
       y[g * s.group + i] = s.renormalise ? toHalf(value) : value;
     });
   });
-  const turned = pick(changes, "after")?.(s, y) ?? (plain ? unrotateAll(s, y) : y);
+  const turned = pick(changes, "after")?.(s, y) ?? (plain || s.plain ? unrotateAll(s, y) : y);
   return turned.length === (x.length / s.dim) * width ? turned : turned;
 }
 
@@ -194,8 +248,8 @@ export function unrotateAll(s: Spec, y: Float32Array): Float32Array {
   const out = y.slice();
   for (let at = 0; at < y.length; at += s.group) {
     const part = out.subarray(at, at + s.group);
-    if (s.signs) signedHadamard(part, s.group, S2, S1);
-    else signedHadamard(part, s.group);
+    if (s.signs) signedHadamard(part, s.block, s.s2, s.s1);
+    else signedHadamard(part, s.block);
   }
   return out;
 }
