@@ -4,12 +4,12 @@
  * norm decides the rule. So each pair of candidates for the codes is tried on one group, what survives on several,
  * and only what still stands on all.
  */
+import { type Budget, budgetOf, SEARCH_TIME } from "./budget.js";
 import { cell, distance, generic } from "./evidence.js";
 import { emptyEnd, maskAt, type Packing, packingFaults } from "./layouts.js";
 import { otherRotation } from "./packed-rotation.js";
-import { roughRotation } from "./packed-rough.js";
 import { codesAt, type Order, orders, SLACK, type Stage, withNorms } from "./packed-stage.js";
-import { tableCandidates } from "./packed-tables.js";
+import { signedCandidates, stepCandidates } from "./packed-steps.js";
 import { type Transform, transformFaults, trueTransform } from "./transforms.js";
 import { type Fault, faultCount, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
@@ -28,26 +28,57 @@ const truePacking = (wire: Wire): Packing => ({
 });
 
 /** packed: bytes whose length some hypothesis explains. */
-export function diagnosePacked(wire: Wire, x: Float32Array, packed: Uint8Array): Fault[] {
-  const all = orders(wire, x);
-  const count = all[0]!.groups.count;
-  const packings = [truePacking(wire), ...packingFaults(wire)].filter(
-    (p) => p.groupBytes * count === packed.length,
-  );
+export function diagnosePacked(
+  wire: Wire,
+  x: Float32Array,
+  packed: Uint8Array,
+  budget: Budget = budgetOf(SEARCH_TIME),
+): Fault[] {
+  const sized = packingsOf(wire, x, packed);
+  if (!sized) return [];
+  const { all, packings } = sized;
   const end = packings[0] && !packings[0].id ? emptyEnd(packings[0], wire.bits, packed) : undefined;
   if (end) packings.push(end);
   const transforms = [trueTransform(wire), ...transformFaults(wire, true)];
   const found: Fault[] = [];
-  const picked = generic(all[0]!.groups, 40);
-  if (picked.length === 0) return [];
-  const survivors = codeCandidates(wire, all, packings, transforms, packed, picked);
+  if (generic(all[0]!.groups, 1).length === 0) return [];
+  const survivors = codeCandidates(wire, all, packings, transforms, packed);
   for (const s of survivors) found.push(...withNorms(wire, s, packed));
-  if (!found.some((f) => f.explains > 0.9 && !f.id.includes("+"))) {
-    const rough = roughRotation(wire, all, packings, packed);
-    found.push(...tableCandidates(wire, all, packings, transforms, packed, rough.length > 0), ...rough);
-  }
+  const dump = { wire, all, packings, packed, budget };
+  if (!found.some((f) => f.explains > 0.998)) found.push(...stepCandidates(dump, transforms));
+  if (!found.some((f) => f.explains > 0.7)) found.push(...signedCandidates(dump));
   if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(wire, all, packed, packings));
+  if (found.length === 0 && packings.every((p) => p.id === "pack-legacy-layout"))
+    found.push({
+      id: "pack-legacy-layout",
+      explains: 0.35,
+      evidence: `the size is that of another layout: ${packings[0]!.note}; codes and norms are of nothing that is known`,
+    });
   return ranked(found.filter((f) => f.id !== ""));
+}
+
+/** Orders and packings that the size of the dump allows; undefined where there are none. */
+function packingsOf(
+  wire: Wire,
+  x: Float32Array,
+  packed: Uint8Array,
+): { all: Order[]; packings: Packing[] } | undefined {
+  const own = truePacking(wire);
+  const list = [own, ...packingFaults(wire)];
+  const stride = wire.groups * wire.groupBytes;
+  const n = x.length / wire.dim;
+  const packings = list.filter((p) => p.groupBytes * wire.groups * n === packed.length);
+  if (packings.length === 0) {
+    const kept = Math.floor(packed.length / stride);
+    if (kept < 1 || kept >= n) return undefined;
+    return { all: orders(wire, x, kept), packings: list.filter((p) => p.groupBytes === wire.groupBytes) };
+  }
+  const all = orders(wire, x);
+  let kept = n;
+  while (kept > 0 && packed.subarray((kept - 1) * stride, kept * stride).every((b) => b === 0)) kept--;
+  const written = all[0]!.groups.norm.slice(kept * wire.groups).some((v) => v > 1e-6);
+  if (packings[0] === own && kept > 0 && written) all.push(...orders(wire, x, kept));
+  return { all, packings };
 }
 
 /** Share of codes that are those of z within the slack. */
@@ -73,11 +104,10 @@ function codeCandidates(
   packings: readonly Packing[],
   transforms: readonly Transform[],
   packed: Uint8Array,
-  picked: readonly number[],
 ): Stage[] {
   const top = 2 ** wire.bits - 1;
   const survivors: Stage[] = [];
-  const sample = picked.slice(0, SAMPLE);
+  const samples = all.map((order) => generic(order.groups, SAMPLE));
   const codesOf = new Map<string, Uint8Array>();
   const z = new Map<string, Float64Array>();
   packings.forEach((packing, p) => {
@@ -85,9 +115,9 @@ function codeCandidates(
       transforms.forEach((transform, t) => {
         if (faultCount(packing.id, order.id, transform.id) > 2) return;
         const least = packing.mask === top ? 0.98 : 0.99;
+        const sample = samples[o]!;
         let sum = 0;
         for (const [k, g] of sample.entries()) {
-          // With the order changed, the stored group g is that of another input; the sample's inputs are where they are.
           const codeKey = `${p}:${g}`;
           let codes = codesOf.get(codeKey);
           if (!codes) codesOf.set(codeKey, (codes = codesAt({ packing }, wire, packed, g)));

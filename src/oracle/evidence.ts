@@ -90,8 +90,16 @@ export function lengthOf(table: Float64Array, codes: ArrayLike<number>): number 
   return Math.sqrt(sum);
 }
 
+const ordered = new WeakMap<Groups, readonly number[]>();
+
 /** Vectors that tell hypotheses apart: finite, not tiny, many different magnitudes. Spread over the input. */
 export function generic(groups: Groups, most: number): number[] {
+  let all = ordered.get(groups);
+  if (!all) ordered.set(groups, (all = telling(groups)));
+  return all.slice(0, most);
+}
+
+function telling(groups: Groups): number[] {
   const scored: { g: number; spread: number }[] = [];
   for (let g = 0; g < groups.count; g++) {
     const n = groups.norm[g]!;
@@ -106,5 +114,5 @@ export function generic(groups: Groups, most: number): number[] {
     for (let g = 0; g < groups.count; g++)
       if (groups.norm[g]! > 0 && Number.isFinite(groups.norm[g]!)) scored.push({ g, spread: 1 });
   scored.sort((a, b) => a.spread - b.spread || a.g - b.g);
-  return scored.slice(0, most).map((s) => s.g);
+  return scored.map((s) => s.g);
 }

@@ -59,18 +59,16 @@ function emptyTails(
   wireName: string,
 ): void {
   const zeroAt = new Uint8Array(stride).fill(1);
-  const equalAt = new Float64Array(stride);
-  for (let i = 0; i < packed.length; i++) {
-    if (packed[i] !== 0) zeroAt[i % stride] = 0;
-    if (packed[i] === ref[i]) equalAt[i % stride]!++;
-  }
+  for (let i = 0; i < packed.length; i++) if (packed[i] !== 0) zeroAt[i % stride] = 0;
   const zeros = zeroAt.reduce((sum, z) => sum + z, 0);
   const refZero = new Uint8Array(stride).fill(1);
   for (let i = 0; i < ref.length; i++) if (ref[i] !== 0) refZero[i % stride] = 0;
   const lost = zeroAt.reduce((sum, z, i) => sum + (z && !refZero[i] ? 1 : 0), 0);
   if (lost > 0) {
-    const rest =
-      equalAt.reduce((sum, e, i) => sum + (zeroAt[i] ? 0 : e / n), 0) / Math.max(1, stride - zeros);
+    let good = 0;
+    for (let v = 0; v < n; v++)
+      if (zeroAt.every((z, i) => z || packed[v * stride + i] === ref[v * stride + i])) good++;
+    const rest = good / n;
     // The codes' end: behind it may lie the norm.
     let end = stride;
     while (end > stride - 4 && !zeroAt[end - 1]) end--;

@@ -22,6 +22,8 @@ export interface NormVerdict {
   /** Which cases it explains. */
   readonly fits: Uint8Array;
   readonly share: number;
+  /** The table's size was fitted for it. */
+  readonly sized?: true;
   /** Nothing is known of the rule: the codes alone tell. */
   readonly open?: true;
 }
@@ -39,14 +41,15 @@ const partNorm = (x: Float64Array, from: number, count: number): number => {
   return Math.sqrt(sum);
 };
 
+interface Rule {
+  readonly id?: string;
+  readonly note: string;
+  readonly value: (c: NormCase) => number;
+}
+
 /** Every rule with the fault id that it is, the format's own first. */
-function rules(
-  own: NormRule,
-  group: number,
-): { id?: string; note: string; value: (c: NormCase) => number }[] {
-  const list: { id?: string; note: string; value: (c: NormCase) => number }[] = [
-    { note: "", value: RULES[own] },
-  ];
+function rules(own: NormRule, group: number): Rule[] {
+  const list: Rule[] = [{ note: "", value: RULES[own] }];
   for (const rule of ["raw", "norm-matching", "least-squares", "unbiased"] as const) {
     if (rule === own) continue;
     const id = rule === "raw" ? "norm-raw" : "scale-rule";
@@ -120,10 +123,11 @@ export function normVerdicts(
   wide: boolean,
   group: number,
   least = 0.5,
+  list: readonly Rule[] = rules(own, group),
 ): NormVerdict[] {
   const out: NormVerdict[] = [];
   if (cases.length === 0) return [{ note: "", fits: new Uint8Array(0), share: 1 }];
-  for (const { id, note, value } of rules(own, group)) {
+  for (const { id, note, value } of list) {
     // The norm of the first 64 values of a head of 64: no rule of its own.
     if (id && cases.every((c) => Math.abs(value(c) - RULES[own](c)) <= 1e-7 * Math.abs(value(c)))) continue;
     const fits = new Uint8Array(cases.length);
@@ -163,16 +167,27 @@ export function normVerdicts(
   return out.sort((a, b) => b.share - 0.03 * parts(b) - (a.share - 0.03 * parts(a)));
 }
 
-/** Cases of a table whose size is known to a percent, brought to the size that their norms have in the middle. */
-function sized(own: NormRule, cases: readonly NormCase[]): readonly NormCase[] {
-  if (own === "raw") return cases;
-  const ratios = cases
-    .map((c) => RULES[own](c) / c.stored)
-    .filter((r) => Number.isFinite(r) && r > 0)
-    .sort((a, b) => a - b);
-  const middle = ratios[ratios.length >> 1] ?? 1;
-  if (!(Math.abs(middle - 1) < 0.02)) return cases;
-  return cases.map((c) => ({ ...c, chosen: c.chosen * middle, inner: c.inner * middle }));
+/** How far a table's size may be from its estimate. */
+const SIZE_ERROR = 0.02;
+
+const resized = (c: NormCase, by: number): NormCase => ({ ...c, chosen: c.chosen * by, inner: c.inner * by });
+
+/** Cases of a table whose size is known to a percent or two, brought to the size that a rule has their norms in the middle. */
+function sized(value: (c: NormCase) => number, cases: readonly NormCase[]): NormCase[] | undefined {
+  const powers: number[] = [];
+  const sizes: number[] = [];
+  for (const c of cases) {
+    const v = value(c);
+    const power = Math.log(value(resized(c, 2)) / v) / Math.LN2;
+    const size = (c.stored / v) ** (1 / power);
+    if (!(Math.abs(power) > 0.5) || !Number.isFinite(size)) continue;
+    powers.push(power);
+    sizes.push(size);
+  }
+  if (sizes.length < 0.5 * cases.length || sizes.length < 3) return undefined;
+  sizes.sort((a, b) => a - b);
+  const middle = sizes[sizes.length >> 1]!;
+  return Math.abs(middle - 1) < SIZE_ERROR ? cases.map((c) => resized(c, middle)) : undefined;
 }
 
 /** Rules where the table's size may be an estimate: as estimated if that explains nearly all, else as the norms have it. */
@@ -185,7 +200,13 @@ export function sizedVerdicts(
 ): NormVerdict[] {
   const plain = normVerdicts(own, cases, wide, group);
   if (!estimated || (plain[0] && plain[0].share > 0.95)) return plain;
-  return [...plain, ...normVerdicts(own, sized(own, cases), wide, group)].sort((a, b) => b.share - a.share);
+  const more = rules(own, group).flatMap((rule) => {
+    const fitted = sized(rule.value, cases);
+    return (fitted ? normVerdicts(own, fitted, wide, group, 0.5, [rule]) : []).map(
+      (v): NormVerdict => ({ ...v, sized: true }),
+    );
+  });
+  return [...plain, ...more].sort((a, b) => b.share - a.share);
 }
 
 /** The same, where the table and so ‖c‖ are known to a few percent only: rules that do not need ‖c‖, or the format's own. */
@@ -208,6 +229,7 @@ export function looseVerdicts(
   }
   const fits = Uint8Array.from(cases, (c) => {
     const off = c.stored / RULES[own](c);
+    if (own === "raw") return 0; // it does not depend on the table
     return Math.abs(off - 1) < 0.06 || c.norm < 1e-7 || !Number.isFinite(c.stored) ? 1 : 0;
   });
   const share = fits.reduce((a, b) => a + b, 0) / Math.max(1, cases.length);

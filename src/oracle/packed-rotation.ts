@@ -16,10 +16,10 @@ export function otherRotation(
   packings: readonly Packing[],
 ): Fault[] {
   const packing = packings[0];
-  if (!packing || packing.id) return [];
+  if (!packing) return [];
   const picked = generic(all[0]!.groups, 60);
   const sorted = sameMultiset(wire, all[0]!, packed, packing, picked);
-  if (sorted > 0.9)
+  if (sorted > 0.9 && !packing.id)
     return [
       {
         id: "rotation-order",
@@ -29,7 +29,8 @@ export function otherRotation(
     ];
   const readings: Reading[] = [];
   for (const order of all) {
-    if (related(wire, order, packed, packing, picked)) {
+    const own = generic(order.groups, 60);
+    if (related(wire, order, packed, packing, own)) {
       if (order.id) continue;
       return [];
     }
@@ -39,7 +40,7 @@ export function otherRotation(
         ids: [order.id, p.id].filter((id): id is string => !!id),
         note: [order.note, p.note].filter((n) => n).join("; "),
         mask: p.mask,
-        groups: picked
+        groups: own
           .map((g) => ({
             norm: order.groups.norm[g]!,
             x: order.groups.x[g]!,

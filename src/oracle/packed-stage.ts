@@ -15,7 +15,7 @@ import type { NormSample } from "./norm-fit.js";
 import { joined, looseVerdicts, type NormCase, sizedVerdicts } from "./norms.js";
 import type { Table } from "./tables.js";
 import { namesOf, type Transform } from "./transforms.js";
-import type { Fault } from "./verdict.js";
+import { type Fault, pairId } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 /** How far from a boundary codes of a hypothesis may be wrong, in group norms. */
@@ -33,8 +33,19 @@ export interface Stage {
   readonly transform: Transform;
 }
 
-/** The transpositions [tokens, heads] ↔ [heads, tokens] that n vectors allow. */
-export function orders(wire: Wire, x: Float32Array): Order[] {
+/** The transpositions [tokens, heads] ↔ [heads, tokens] that n vectors allow. kept: vectors that are there (default: all). */
+export function orders(wire: Wire, x: Float32Array, kept?: number): Order[] {
+  const all = transpositions(wire, x);
+  if (kept === undefined) return all;
+  const count = kept * wire.groups;
+  return all.map(({ id, note, groups }) => ({
+    id: pairId(["pack-tail-dropped", ...(id ? [id] : [])]),
+    note: [note, `nothing is written from vector ${kept} on`].filter((s) => s).join("; "),
+    groups: { ...groups, count, x: groups.x.slice(0, count), norm: groups.norm.slice(0, count) },
+  }));
+}
+
+function transpositions(wire: Wire, x: Float32Array): Order[] {
   const n = x.length / wire.dim;
   const out: Order[] = [{ note: "", groups: groupsOf(wire, x) }];
   for (let h = 2; h <= n / 2; h++) {
@@ -55,13 +66,85 @@ export const codesAt = (s: { packing: Packing }, wire: Wire, packed: Uint8Array,
   return codes;
 };
 
-/** How much of everything a stage explains with each norm rule. */
-export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table): Fault[] {
-  const { boundaries, centroids, relabel, estimate } = {
-    relabel: undefined,
-    estimate: undefined,
-    ...(table ?? wire),
-  };
+/** What a group's codes are under a table: levels, and whether every code is one that its value can have. */
+interface Chosen {
+  readonly levels: Uint8Array;
+  readonly fits: boolean;
+}
+
+/** rough: how far values may be from what they were, of a vector of unit length. */
+function chosenOf(
+  s: Stage,
+  t: Pick<Table, "boundaries" | "relabel" | "merged">,
+  z: Float64Array,
+  codes: Uint8Array,
+  near: number,
+  tieDown: boolean,
+): Chosen {
+  const map = t.merged ?? t.relabel;
+  const levels = new Uint8Array(codes.length);
+  let good = 0;
+  for (let i = 0; i < codes.length; i++) {
+    const mask = maskAt(s.packing, i);
+    const written = (level: number): number => (map ? map[level]! : level) & mask;
+    let level = cell(t.boundaries, z[i]!, tieDown);
+    if (written(level) !== codes[i]!) {
+      let off = near;
+      let other = -1;
+      // Only next to it: a value that is near a boundary may have crossed it.
+      for (const k of [level - 1, level + 1, level - 2, level + 2]) {
+        if (k < 0 || k > t.boundaries.length || written(k) !== codes[i]!) continue;
+        const d = distance(t.boundaries, z[i]!, k);
+        if (d <= off) [off, other] = [d, k];
+      }
+      if (other >= 0) level = other;
+      else good--;
+    }
+    good++;
+    levels[i] = level;
+  }
+  return { levels, fits: good === codes.length };
+}
+
+/** Whether a table explains the codes of most of a few groups: what it does not, is not looked at further. */
+export function fitsSome(
+  wire: Wire,
+  s: Stage,
+  packed: Uint8Array,
+  table: Table,
+  few: readonly number[],
+  rough: number,
+): boolean {
+  const z = new Float64Array(wire.group);
+  let good = 0;
+  for (const g of few) {
+    s.transform.run(s.order.groups.x[g]!, s.order.groups.norm[g]!, z);
+    if (
+      chosenOf(
+        s,
+        table,
+        z,
+        codesAt(s, wire, packed, g),
+        rough ? rough * lengthOfVector(z) : SLACK,
+        wire.tieDown,
+      ).fits
+    )
+      good++;
+  }
+  return 2 * good > few.length;
+}
+
+const lengthOfVector = (z: Float64Array): number => Math.sqrt(z.reduce((sum, v) => sum + v * v, 0));
+
+/** What codes explain alone, where no rule made the norms. */
+const CODES_ALONE = 0.55;
+/** What explains as much with less freedom is likelier: values of many digits, a table that is known. */
+const LAXITY = { rough: 0.003, sized: 0.004, fitted: 0.015 };
+
+/** How much of everything a stage explains with each norm rule. table: another than the format's; its id may be empty. */
+export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table, rough = 0): Fault[] {
+  const t: Pick<Table, "boundaries" | "centroids" | "relabel" | "merged" | "estimate"> = table ?? wire;
+  const { centroids, estimate } = t;
   const top = 2 ** wire.bits - 1;
   const { groups } = s.order;
   const z = transformed(groups, s.transform);
@@ -75,43 +158,31 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
       )
     : z;
   const codesFit = new Uint8Array(groups.count);
-  const cases: NormCase[] = [];
-  const masked: NormCase[] = [];
+  /** Norms of the chosen levels; of the levels that are written; of what was compared, where it was not of unit length. */
+  const [cases, masked, unscaled]: [NormCase[], NormCase[], NormCase[]] = [[], [], []];
   const chosenCodes: Uint8Array[] = [];
+  const plain = !(s.transform.id || table?.id || s.packing.id || s.order.id);
   for (let g = 0; g < groups.count; g++) {
     const codes = codesAt(s, wire, packed, g);
-    let good = 0;
-    const full = new Uint8Array(wire.group);
-    for (let i = 0; i < codes.length; i++) {
-      const level = cell(boundaries, z[g]![i]!, wire.tieDown);
-      const k = relabel ? relabel[level]! : level;
-      full[i] = k;
-      const near =
-        s.transform.id || table || s.packing.id || s.order.id
-          ? SLACK * Math.max(1, s.transform.gain ?? 1)
-          : 1e-6 + NOISE;
-      const mask = maskAt(s.packing, i);
-      if ((k & mask) === codes[i]!) good++;
-      else if (
-        relabel
-          ? distance(boundaries, z[g]![i]!, relabel.indexOf(codes[i]!)) <= near
-          : mask === top && distance(boundaries, z[g]![i]!, codes[i]!) <= near
-      ) {
-        full[i] = codes[i]!;
-        good++;
-      }
-    }
-    codesFit[g] = good === codes.length || !Number.isFinite(groups.norm[g]!) ? 1 : 0;
+    const near = rough
+      ? rough * lengthOfVector(z[g]!)
+      : plain
+        ? 1e-6 + NOISE
+        : SLACK * Math.max(1, s.transform.gain ?? 1);
+    const { levels, fits } = chosenOf(s, t, z[g]!, codes, near, wire.tieDown);
+    codesFit[g] = fits || !Number.isFinite(groups.norm[g]!) ? 1 : 0;
     const at = g * s.packing.groupBytes + s.packing.normAt[0]!;
     const stored = readNorm(wire, packed, at, s.packing.swapNorm);
-    const make = (chosen: ArrayLike<number>): NormCase => {
+    const make = (chosen: ArrayLike<number>, values: Float64Array): NormCase => {
       let inner = 0;
-      for (let i = 0; i < chosen.length; i++) inner += exactZ[g]![i]! * centroids[chosen[i]!]!;
+      for (let i = 0; i < chosen.length; i++) inner += values[i]! * centroids[chosen[i]!]!;
       return { norm: groups.norm[g]!, chosen: lengthOf(centroids, chosen), inner, stored, x: groups.x[g]! };
     };
-    cases.push(make(full));
+    const full = t.relabel ? levels.map((k) => t.relabel![k]!) : levels;
+    cases.push(make(full, exactZ[g]!));
     chosenCodes.push(full);
-    if (s.packing.mask !== top) masked.push(make(codes));
+    if (s.packing.mask !== top || (t.merged && estimate !== "shape")) masked.push(make(codes, exactZ[g]!));
+    if (exactZ[g] !== z[g] && wire.rule !== "raw") unscaled.push(make(full, z[g]!));
   }
   const samples = (): NormSample[] =>
     generic(groups, 240).map((g) => {
@@ -124,7 +195,13 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
       const { norm, x, stored } = cases[g]!;
       return { norm, x, stored, counts, sums };
     });
-  const notes = [table?.note ?? "", s.order.note, s.packing.note, s.transform.note]
+  const notes = [
+    table?.note ?? "",
+    s.order.note,
+    s.packing.note,
+    s.transform.note,
+    rough ? "codes next to boundaries are off to both sides: rotated in half precision" : "",
+  ]
     .filter((n) => n)
     .join("; ");
   const out: Fault[] = [];
@@ -134,6 +211,17 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
       estimate === "shape"
         ? looseVerdicts(wire.rule, list, wide, wire.group, list === cases ? samples : undefined)
         : sizedVerdicts(wire.rule, list, wide, wire.group, estimate !== undefined);
+    if (rules.length === 0 && names.length > 0) {
+      let good = 0;
+      for (const fits of codesFit) good += fits;
+      const explains = CODES_ALONE * (good / groups.count) - less;
+      if (good > 0.7 * groups.count && !s.packing.swapNorm)
+        out.push({
+          id: pairId(names),
+          explains,
+          evidence: `${good} of ${groups.count} groups by their codes: ${notes}; their norms are of no rule that is known`,
+        });
+    }
     for (const rule of rules.slice(0, 3)) {
       if (rule.open && names.length > 1) continue;
       if (s.transform.gain && rule.id === "rotation-scale") continue; // together they are a table of another size
@@ -144,20 +232,26 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
       for (let g = 0; g < groups.count; g++) both += codesFit[g]! & rule.fits[g]!;
       out.push({
         id,
-        explains: (rule.open ? 0.85 : 1) * (both / groups.count) - less,
+        explains:
+          (rule.open ? 0.85 : 1) * (both / groups.count) -
+          less -
+          (rough ? LAXITY.rough : 0) -
+          (rule.sized ? LAXITY.sized : 0) -
+          (estimate === "shape" && !rule.open ? LAXITY.fitted : 0),
         evidence: `${both} of ${groups.count} groups: ${[notes, rule.note].filter((n) => n).join("; ")}`,
       });
     }
   };
-  const others = [s.order.id, s.packing.id, table?.id];
+  const others = [s.order.id, s.packing.id, table?.id, rough ? "rotation-f16" : undefined];
   for (const [i, turn] of namesOf(s.transform, wire, wire.rule !== "raw").entries()) {
-    const ids = [...others, turn].filter((id): id is string => !!id);
+    const ids = [...others, turn].filter((id): id is string => !!id).flatMap((id) => id.split("+"));
     score(cases, ids, 0.01 * i);
-    if (masked.length > 0 && s.packing.id === "pack-plane-missing")
+    if (unscaled.length > 0) score(unscaled, ids, 0.01 * i + 0.001);
+    if (masked.length > 0)
       score(
         masked,
         ids.map((id) => (id === "pack-plane-missing" ? "codebook-truncated" : id)),
-        -0.01,
+        ids.includes("pack-plane-missing") ? -0.01 : 0.001,
       );
   }
   return out;

@@ -7,7 +7,7 @@ export type NormEvidence = (use: (counts: Float64Array, ratio: number) => void) 
 /** Rounding leaves cells that overlap by no more than this. */
 const OVERLAP = 4e-6;
 
-interface Cell {
+export interface Cell {
   readonly code: number;
   readonly low: number;
   readonly high: number;
@@ -43,9 +43,18 @@ export function fittedTables(
   codes: readonly number[],
   more: { readonly norms?: NormEvidence; readonly levels?: Float64Array } = {},
 ): Table[] {
+  const cells = cellsOf(z, codes, 2 ** wire.bits);
+  return cells ? tablesOfCells(wire, cells, more) : [];
+}
+
+/** Tables that have these cells; cells: ascending. */
+export function tablesOfCells(
+  wire: Wire,
+  cells: readonly Cell[],
+  more: { readonly norms?: NormEvidence; readonly levels?: Float64Array } = {},
+): Table[] {
   const count = 2 ** wire.bits;
-  const cells = cellsOf(z, codes, count);
-  if (!cells || cells.length < 2) return [];
+  if (cells.length < 2 || new Set(cells.map((c) => c.code)).size < cells.length) return [];
   const rising = cells.every((c, i) => i === 0 || c.code > cells[i - 1]!.code);
   if (!rising) return permuted(wire, cells);
   const brackets: Brackets = { low: new Float64Array(count - 1), high: new Float64Array(count - 1) };

@@ -19,6 +19,8 @@ export interface Table {
   readonly centroids: Float64Array;
   /** The code that is written for each cell, where it is not the cell's number. */
   readonly relabel?: Uint8Array;
+  /** The same where several cells have one code: centroids are those of the cells. */
+  readonly merged?: Uint8Array;
   /** Its size is an estimate, to a percent or so: norms say the rest. */
   readonly estimate?: "size" | "shape";
 }
@@ -214,8 +216,9 @@ export function matchingTables(wire: Wire, brackets: Brackets, levels?: Float64A
   const uniform = uniformTable(brackets, slack, bits);
   if (uniform && bits > 2) all.push(uniform);
   if (bits > 2) all.push(...sigma);
+  const format = inside(boundaries, brackets, 4e-6);
   for (const t of knownTables(wire))
-    if (differs(wire, t) && inside(t.boundaries, brackets, slack)) all.push(t);
+    if ((!format || differs(wire, t)) && inside(t.boundaries, brackets, slack)) all.push(t);
   if (bits <= 2) all.push(...sigma);
   const root = 1 / Math.sqrt(group);
   for (const t of bits <= 6 ? stoppedEarly(bits) : []) {

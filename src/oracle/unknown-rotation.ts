@@ -92,8 +92,17 @@ function saturated({ groups }: Reading, size: number | undefined): string | unde
 /** The table under which scales go with codes: ‖x‖/(scale·‖c‖) is the same in all groups. */
 function tableOfScales(wire: Wire, { groups }: Reading): { id: string; note: string } | undefined {
   if (wire.rule !== "norm-matching" || groups.length < 6) return undefined;
+  const counts = groups.map((g) => {
+    const n = new Float64Array(wire.centroids.length);
+    for (const k of g.codes) n[k]!++;
+    return n;
+  });
   const factors = (c: Float64Array): { mean: number; deviation: number } => {
-    const logs = groups.map((g) => Math.log((g.stored * lengthOf(c, g.codes)) / g.norm));
+    const logs = groups.map((g, i) => {
+      let squares = 0;
+      for (let k = 0; k < c.length; k++) squares += counts[i]![k]! * c[k]! * c[k]!;
+      return Math.log((g.stored * Math.sqrt(squares)) / g.norm);
+    });
     const mean = logs.reduce((a, b) => a + b, 0) / logs.length;
     return { mean, deviation: Math.sqrt(logs.reduce((s, v) => s + (v - mean) ** 2, 0) / logs.length) };
   };

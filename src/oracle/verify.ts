@@ -3,6 +3,7 @@ import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
 import { blockModel } from "./blocks.js";
+import { type Budget, budgetOf, SEARCH_TIME } from "./budget.js";
 import { checklist } from "./checklist.js";
 import { comparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
@@ -50,8 +51,9 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
   const { format, dim, input } = options;
   const n = input.length / dim;
   const head = { format, dim, vectors: n };
+  const budget = budgetOf(SEARCH_TIME);
   if (packed.length !== n * stride) {
-    const best = ranked(diagnosed(options, packed, stride).filter((f) => f.explains > 0.3));
+    const best = ranked(diagnosed(options, packed, stride, budget).filter((f) => f.explains > 0.3));
     if (best.length === 0)
       throw new FormatError(
         "BAD_LENGTH",
@@ -68,7 +70,7 @@ function verifyPacked(options: VerifyOptions, packed: Uint8Array, stride: number
     };
   }
   const c = compared(options, packed, stride);
-  const { faults, faulty } = namedFaults(options, packed, stride, c);
+  const { faults, faulty } = namedFaults(options, packed, stride, c, budget);
   const checks = [
     ...advice(options, reference(options), c),
     ...checklist(options, { faults, faulty, evidence: "packed" }),
@@ -112,6 +114,7 @@ function namedFaults(
   packed: Uint8Array,
   stride: number,
   c: Comparison,
+  budget: Budget,
   inner = false,
 ): { faulty: boolean; faults: Fault[] } {
   const n = options.input.length / options.dim;
@@ -124,7 +127,7 @@ function namedFaults(
         ? special
         : ranked(
             beyondTail(
-              diagnosed(options, packed, stride, c.first?.vector, inner),
+              diagnosed(options, packed, stride, budget, c.first?.vector, inner),
               reference(options),
               packed,
               blockBytes(options) ?? stride,
@@ -149,6 +152,7 @@ function diagnosed(
   options: VerifyOptions,
   packed: Uint8Array,
   stride: number,
+  budget: Budget,
   wrongAt = 0,
   inner = false,
 ): Fault[] {
@@ -162,22 +166,25 @@ function diagnosed(
   }
   const found = [...relatedBytes(options, packed), ...geometryFaults(options, packed, stride)];
   if (found.some((f) => f.explains > 0.99)) return found;
+  const others = whole ? [] : wire ? diagnosePacked(wire, input, packed, budget) : [];
+  if (others.some((f) => f.explains > 0.9)) return [...found, ...others];
   if (!inner)
     found.push(
       ...throughRemains(remainsOf(options, packed, stride), ({ from, to, rest }) => {
         const part = { ...options, input: input.subarray(from * dim, to * dim) };
-        return namedFaults(part, rest, stride, compared(part, rest, stride), true);
+        return namedFaults(part, rest, stride, compared(part, rest, stride), budget, true);
       }),
     );
   if (found.some((f) => f.explains > 0.99 && !f.id.includes("+"))) return found;
-  const from = whole && n > ENOUGH ? Math.min(wrongAt, n - ENOUGH) : 0;
-  const to = whole ? Math.min(n, from + ENOUGH) : n;
+  if (!whole) return [...found, ...others];
+  const from = n > ENOUGH ? Math.min(wrongAt, n - ENOUGH) : 0;
+  const to = Math.min(n, from + ENOUGH);
   const x = input.subarray(from * dim, to * dim);
-  const bytes = whole ? packed.subarray(from * stride, to * stride) : packed;
+  const bytes = packed.subarray(from * stride, to * stride);
   const model = modelOf(options);
   const blocks = wire || model ? undefined : blockModel(format, side, dim);
-  if (model && whole) found.push(...model.faults(x, referenceBytes(format, dim, x, { side, seed }), bytes));
-  else if (wire) found.push(...diagnosePacked(wire, x, bytes));
-  else if (blocks && whole) found.push(...diagnoseBlocks(blocks, x, bytes));
+  if (model) found.push(...model.faults(x, referenceBytes(format, dim, x, { side, seed }), bytes));
+  else if (wire) found.push(...diagnosePacked(wire, x, bytes, budget));
+  else if (blocks) found.push(...diagnoseBlocks(blocks, x, bytes));
   return found;
 }

@@ -154,9 +154,11 @@ export function packers(s: Spec): Record<string, Packer> {
     );
     add("planes", "pack-bitplane-order", (i, b) => h + b * group + i);
     add("top-bit-lost", "codebook-truncated", right, { keep: 7 });
-    add("legacy-32", "pack-legacy-layout", (i, b) => 8 * ((i >> 5) * 18 + 2) + 4 * (i & 31) + b, {
-      bytes: (group / 32) * 18,
-      norms: Array.from({ length: group / 32 }, (_, i) => 18 * i),
+    const scale = s.wide ? 4 : 2;
+    const sub = scale + 16;
+    add("legacy-32", "pack-legacy-layout", (i, b) => 8 * ((i >> 5) * sub + scale) + 4 * (i & 31) + b, {
+      bytes: (group / 32) * sub,
+      norms: Array.from({ length: group / 32 }, (_, i) => sub * i),
     });
   }
   if (bits === 2) {
