@@ -46,7 +46,9 @@ export function stepTables(wire: Wire, steps: Steps, norms: NormEvidence): Table
 /** Tables of values that are too large or too small: what is too large beside a table is known by the norms. */
 export function sizedTables(wire: Wire, { cells, widest }: Steps): Table[] {
   const blur = widest > OVERLAP ? widest : 0;
-  return cells.length < 2 ? [] : gainsOf(wire).flatMap((g) => resized(wire, cells, blur, g));
+  // A sign has no size.
+  if (cells.length < 2 || wire.bits === 1) return [];
+  return gainsOf(wire).flatMap((g) => resized(wire, cells, blur, g));
 }
 
 /** The format's own table, whatever its codes are called: with levels that never occur, bits that are lost, in another order. */
