@@ -59,6 +59,19 @@ export function floats(half: v128): v128 {
   return v128.or(v128.or(value, special), sign);
 }
 
+/** None of eight halves is infinite or NaN. */
+@inline
+export function allFinite(halves: v128): bool {
+  const exponent = i16x8.splat(0x7c00);
+  return !v128.any_true(i16x8.eq(v128.and(halves, exponent), exponent));
+}
+
+/** The same of finite halves, extended with their signs. */
+@inline
+export function finiteFloats(half: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(half, 13), i32x4.splat(0x8fffffff)), i32x4.splat(REBIAS));
+}
+
 export function f16ToF32(src: usize, dst: usize, n: usize): void {
   const end = src + ((n & ~7) << 1);
   for (; src < end; src += 16, dst += 32) {

@@ -1,5 +1,5 @@
 /** Weights of a block of values, times the stored scales, as integers of sixteen bits (src/kernels/integers.ts). */
-import { floats } from "../half";
+import { allFinite, finiteFloats, floats } from "../half";
 import { join, max4 } from "../lanes";
 import { integerScale } from "./score-integers";
 import { LEAST, ROUNDER } from "./tables";
@@ -18,8 +18,11 @@ export const HOW: usize = 260;
 
 /** Four weights times halves, 0 where a weight is 0; returns their magnitudes. */
 @inline
-function scaledWeights(weights: v128, halves: usize, out: usize): v128 {
-  const product = f32x4.mul(weights, floats(v128.load16x4_u(halves)));
+function scaledWeights(finite: bool, weights: v128, halves: usize, out: usize): v128 {
+  const product = f32x4.mul(
+    weights,
+    finite ? finiteFloats(v128.load16x4_s(halves)) : floats(v128.load16x4_u(halves)),
+  );
   const scaled = v128.and(product, f32x4.ne(weights, f32x4.splat(0)));
   v128.store(out, scaled);
   return v128.and(scaled, i32x4.splat(0x7fffffff));
@@ -35,11 +38,22 @@ export function prepareWeights(
   for (let i: usize = 0; i < n; i++, weights += 64) {
     const half = <usize>load<u32>(tiles + i * 4) + halves;
     const to = products + i * 64;
-    const a = scaledWeights(v128.load(weights), half, to);
-    const b = scaledWeights(v128.load(weights + 16), half + 8, to + 16);
-    const c = scaledWeights(v128.load(weights + 32), half + 16, to + 32);
-    const d = scaledWeights(v128.load(weights + 48), half + 24, to + 48);
-    most = f32x4.pmax(f32x4.pmax(f32x4.pmax(f32x4.pmax(most, a), b), c), d);
+    let a: v128;
+    let b: v128;
+    let c: v128;
+    let d: v128;
+    if (allFinite(v128.load(half)) && allFinite(v128.load(half + 16))) {
+      a = scaledWeights(true, v128.load(weights), half, to);
+      b = scaledWeights(true, v128.load(weights + 16), half + 8, to + 16);
+      c = scaledWeights(true, v128.load(weights + 32), half + 16, to + 32);
+      d = scaledWeights(true, v128.load(weights + 48), half + 24, to + 48);
+    } else {
+      a = scaledWeights(false, v128.load(weights), half, to);
+      b = scaledWeights(false, v128.load(weights + 16), half + 8, to + 16);
+      c = scaledWeights(false, v128.load(weights + 32), half + 16, to + 32);
+      d = scaledWeights(false, v128.load(weights + 48), half + 24, to + 48);
+    }
+    most = f32x4.pmax(most, f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
     sum = f32x4.add(f32x4.add(f32x4.add(f32x4.add(sum, a), b), c), d);
   }
   const total = join(sum);

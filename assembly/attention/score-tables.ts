@@ -2,7 +2,7 @@
  * ⟨query, key⟩ of tiles of keys by the tables of a query: each nibble of a row of sixteen tokens looks sixteen entries up
  * at once. Sums are exact integers, so their order does not matter.
  */
-import { floats } from "../half";
+import { allFinite, finiteFloats, floats } from "../half";
 import { bitsOf, dimOf, factorOf, sketchRowsOf } from "../plan";
 import { highNibbles, lowNibbles, topBits } from "./nibbles";
 import { codesPerTable, MOST_TWICE, SPAN } from "./tables";
@@ -25,8 +25,14 @@ function scaled(a: v128, b: v128, step: v128, bias: v128, halves: usize, out: us
   const half = v128.load(halves);
   const x = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(a), step), bias);
   const y = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(b), step), bias);
-  v128.store(out, f32x4.mul(x, floats(i32x4.extend_low_i16x8_u(half))));
-  v128.store(out + 16, f32x4.mul(y, floats(i32x4.extend_high_i16x8_u(half))));
+  let f = finiteFloats(i32x4.extend_low_i16x8_s(half));
+  let g = finiteFloats(i32x4.extend_high_i16x8_s(half));
+  if (!allFinite(half)) {
+    f = floats(i32x4.extend_low_i16x8_u(half));
+    g = floats(i32x4.extend_high_i16x8_u(half));
+  }
+  v128.store(out, f32x4.mul(x, f));
+  v128.store(out + 16, f32x4.mul(y, g));
 }
 
 /** out[i] ← codes[i] + factor · signs[i]. Sixteen each. */
