@@ -120,7 +120,6 @@ function sumPass(
 }
 
 /** The same lookups, kept: out: for each pair of tokens eight registers. */
-@inline
 function decodePass(
   last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, out: usize,
 ): void {
@@ -184,13 +183,6 @@ function sumOne(
   else sumPass(false, false, tiles, n, offset, step, plane, planes, weights, acc);
 }
 
-function decodeOne(
-  last: bool, tiles: usize, n: usize, offset: usize, step: usize, plane: usize, planes: usize, out: usize,
-): void {
-  if (last) decodePass(true, tiles, n, offset, step, plane, planes, out);
-  else decodePass(false, tiles, n, offset, step, plane, planes, out);
-}
-
 /**
  * One kind of codes (those of vectors, or a sketch's bits). planes: (passes, 2, 16) bytes of integer levels, of low ones 0 where `one`; unit:
  * what they are multiples of; acc: (rows, accStride) bytes.
@@ -236,7 +228,7 @@ function accumulateCodes(
     for (let p: usize = 0; p < passes; p++, at += 128) {
       const last = bits == 3 && p == 3;
       const from = offset + pieceAt(piece, plane) * 2 + (bits == 3 && !last ? apart * p : 0);
-      if (live > 1) decodeOne(last, tiles, n, from, bytes * 2, apart, planes + p * 32, work);
+      if (live > 1) decodePass(last, tiles, n, from, bytes * 2, apart, planes + p * 32, work);
       for (let r: usize = 0; r < rows; r++) {
         const row = integers + r * WEIGHT_BYTES;
         if (load<i32>(row, HOW) != USUAL) continue;

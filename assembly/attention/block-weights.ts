@@ -16,14 +16,10 @@ export const WEIGHT_BYTES: usize = 272;
 export const FACTOR: usize = 256;
 export const HOW: usize = 260;
 
-/** Four weights times halves, 0 where a weight is 0; returns their magnitudes. */
+/** Four weights times scales, 0 where a weight is 0; returns their magnitudes. */
 @inline
-function scaledWeights(finite: bool, weights: v128, halves: usize, out: usize): v128 {
-  const product = f32x4.mul(
-    weights,
-    finite ? finiteFloats(v128.load16x4_s(halves)) : floats(v128.load16x4_u(halves)),
-  );
-  const scaled = v128.and(product, f32x4.ne(weights, f32x4.splat(0)));
+function scaledWeights(weights: v128, scales: v128, out: usize): v128 {
+  const scaled = v128.and(f32x4.mul(weights, scales), f32x4.ne(weights, f32x4.splat(0)));
   v128.store(out, scaled);
   return v128.and(scaled, i32x4.splat(0x7fffffff));
 }
@@ -38,21 +34,20 @@ export function prepareWeights(
   for (let i: usize = 0; i < n; i++, weights += 64) {
     const half = <usize>load<u32>(tiles + i * 4) + halves;
     const to = products + i * 64;
-    let a: v128;
-    let b: v128;
-    let c: v128;
-    let d: v128;
-    if (allFinite(v128.load(half)) && allFinite(v128.load(half + 16))) {
-      a = scaledWeights(true, v128.load(weights), half, to);
-      b = scaledWeights(true, v128.load(weights + 16), half + 8, to + 16);
-      c = scaledWeights(true, v128.load(weights + 32), half + 16, to + 32);
-      d = scaledWeights(true, v128.load(weights + 48), half + 24, to + 48);
-    } else {
-      a = scaledWeights(false, v128.load(weights), half, to);
-      b = scaledWeights(false, v128.load(weights + 16), half + 8, to + 16);
-      c = scaledWeights(false, v128.load(weights + 32), half + 16, to + 32);
-      d = scaledWeights(false, v128.load(weights + 48), half + 24, to + 48);
+    let f = finiteFloats(v128.load16x4_s(half));
+    let g = finiteFloats(v128.load16x4_s(half + 8));
+    let h = finiteFloats(v128.load16x4_s(half + 16));
+    let k = finiteFloats(v128.load16x4_s(half + 24));
+    if (!(allFinite(v128.load(half)) && allFinite(v128.load(half + 16)))) {
+      f = floats(v128.load16x4_u(half));
+      g = floats(v128.load16x4_u(half + 8));
+      h = floats(v128.load16x4_u(half + 16));
+      k = floats(v128.load16x4_u(half + 24));
     }
+    const a = scaledWeights(v128.load(weights), f, to);
+    const b = scaledWeights(v128.load(weights + 16), g, to + 16);
+    const c = scaledWeights(v128.load(weights + 32), h, to + 32);
+    const d = scaledWeights(v128.load(weights + 48), k, to + 48);
     most = f32x4.pmax(most, f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
     sum = f32x4.add(f32x4.add(f32x4.add(f32x4.add(sum, a), b), c), d);
   }

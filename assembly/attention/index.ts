@@ -16,7 +16,7 @@
  */
 
 /** Changes with any change to the functions, their arguments, the tiles or the plan record. */
-export const ABI_VERSION: i32 = 4;
+export const ABI_VERSION: i32 = 5;
 /** The first byte of memory that the module does not use. */
 export const heapBase: usize = __heap_base;
 

@@ -25,14 +25,13 @@ function scaled(a: v128, b: v128, step: v128, bias: v128, halves: usize, out: us
   const half = v128.load(halves);
   const x = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(a), step), bias);
   const y = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(b), step), bias);
-  let f = finiteFloats(i32x4.extend_low_i16x8_s(half));
-  let g = finiteFloats(i32x4.extend_high_i16x8_s(half));
-  if (!allFinite(half)) {
-    f = floats(i32x4.extend_low_i16x8_u(half));
-    g = floats(i32x4.extend_high_i16x8_u(half));
-  }
-  v128.store(out, f32x4.mul(x, f));
-  v128.store(out + 16, f32x4.mul(y, g));
+  v128.store(out, f32x4.mul(x, finiteFloats(i32x4.extend_low_i16x8_s(half))));
+  v128.store(out + 16, f32x4.mul(y, finiteFloats(i32x4.extend_high_i16x8_s(half))));
+  if (!allFinite(half)) scaledByAny(x, y, half, out);
+}
+function scaledByAny(x: v128, y: v128, half: v128, out: usize): void {
+  v128.store(out, f32x4.mul(x, floats(i32x4.extend_low_i16x8_u(half))));
+  v128.store(out + 16, f32x4.mul(y, floats(i32x4.extend_high_i16x8_u(half))));
 }
 
 /** out[i] ← codes[i] + factor · signs[i]. Sixteen each. */

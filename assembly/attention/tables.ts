@@ -149,22 +149,32 @@ function bytesOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
   store<f32>(out, bias, 4);
   store<u32>(out, <u32>twice, 8);
   const scale = f32x4.splat(widest > LEAST ? 255 / widest : 0);
-  if (!(widest < Infinity)) fill8(false, x, per, expanded, scale, first, end);
-  else if (per == 1) fill8(true, x, 1, expanded, scale, first, end);
-  else if (per == 2) fill8(true, x, 2, expanded, scale, first, end);
-  else fill8(true, x, 4, expanded, scale, first, end);
+  if (!(widest < Infinity)) each8(false, x, per, expanded, scale, first, end);
+  else if (per == 1) fours8(x, expanded, scale, first, end);
+  else each8(true, x, per, expanded, scale, first, end);
   return bits == 4 ? end + MOST_TWICE : end;
 }
 
-/** tables: from `at` to `end`, each four with the smallest entries of theirs at the head of their place. */
+/**
+ * tables: from `at` to `end`, each four with the smallest entries of theirs at the head of their place, so that the first
+ * is made last.
+ */
 @inline
-function fill8(usual: bool, x: usize, per: usize, expanded: usize, scale: v128, at: usize, end: usize): void {
-  for (; at < end; at += 64, x += per * 16) {
+function each8(usual: bool, x: usize, per: usize, expanded: usize, scale: v128, at: usize, end: usize): void {
+  for (; at < end; at += 64, x += per * 16)
+    for (let k: i32 = 3; k >= 0; k--)
+      table8(usual, x + per * 4 * k, per, expanded, v128.load32_splat(at + k * 4), scale, at + k * 16);
+}
+
+/** The usual ones of one code. */
+@inline
+function fours8(x: usize, expanded: usize, scale: v128, at: usize, end: usize): void {
+  for (; at < end; at += 64, x += 16) {
     const four = v128.load(at);
-    table8(usual, x, per, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
-    table8(usual, x + per * 4, per, expanded, v128.shuffle<f32>(four, four, 1, 1, 1, 1), scale, at + 16);
-    table8(usual, x + per * 8, per, expanded, v128.shuffle<f32>(four, four, 2, 2, 2, 2), scale, at + 32);
-    table8(usual, x + per * 12, per, expanded, v128.shuffle<f32>(four, four, 3, 3, 3, 3), scale, at + 48);
+    table8(true, x, 1, expanded, v128.shuffle<f32>(four, four, 0, 0, 0, 0), scale, at);
+    table8(true, x + 4, 1, expanded, v128.shuffle<f32>(four, four, 1, 1, 1, 1), scale, at + 16);
+    table8(true, x + 8, 1, expanded, v128.shuffle<f32>(four, four, 2, 2, 2, 2), scale, at + 32);
+    table8(true, x + 12, 1, expanded, v128.shuffle<f32>(four, four, 3, 3, 3, 3), scale, at + 48);
   }
 }
 
@@ -202,8 +212,7 @@ function wordsOf(levels: usize, bits: i32, expanded: usize, x: usize, n: usize, 
   const end = first + tables * 32;
   if (!(widest < Infinity)) fill16(false, x, per, expanded, scale, first, end);
   else if (per == 1) fill16(true, x, 1, expanded, scale, first, end);
-  else if (per == 2) fill16(true, x, 2, expanded, scale, first, end);
-  else fill16(true, x, 4, expanded, scale, first, end);
+  else fill16(true, x, per, expanded, scale, first, end);
   return end;
 }
 

@@ -43,7 +43,6 @@ function halvesToRow(plan: usize, tile: usize, t: usize, row: usize): void {
 }
 
 /** Four bytes of each of 16 rows, `step` apart ↔ four rows of 16 bytes. */
-@inline
 function transposeIn(rows: usize, step: usize, out: usize): void {
   let at = rows;
   let a = v128.load32_zero(at);
@@ -73,7 +72,6 @@ function transposeIn(rows: usize, step: usize, out: usize): void {
   v128.store(out + 48, v128.shuffle<u64>(ab23, cd23, 1, 3));
 }
 
-@inline
 function transposeOut(tile: usize, out: usize, step: usize): void {
   const a = v128.load(tile);
   const b = v128.load(tile + 16);
@@ -181,7 +179,6 @@ export function untileKeys(plan: usize, tile: usize, first: usize, count: usize,
 }
 
 /** Bytes of two rows, a multiple of 4 of each, in turn. */
-@inline
 function zip(a: usize, b: usize, bytes: usize, out: usize): void {
   let at: usize = 0;
   for (; at + 16 <= bytes; at += 16, out += 32) {
@@ -198,7 +195,6 @@ function zip(a: usize, b: usize, bytes: usize, out: usize): void {
 }
 
 /** Every other byte, a multiple of 4 of them. */
-@inline
 function unzip(from: usize, bytes: usize, out: usize): void {
   let at: usize = 0;
   for (; at + 16 <= bytes; at += 16, from += 32) {

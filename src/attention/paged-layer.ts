@@ -2,17 +2,8 @@
  * A layer of a sequence in pages, as attention reads it: where pages are is the business of who has them, the rest is
  * numbers, so that another thread can read the same layer from a list of pages.
  */
-import { TILE_TOKENS } from "../kernels/tile.js";
 import type { SideCodec } from "./side-codec.js";
-import type { TokenRuns } from "./token-runs.js";
-
-/** Where the vectors of one layer's side are in a page, in bytes. */
-export interface PageRegion {
-  readonly offset: number;
-  /** Of a vector, and of all the vectors that a head has in a page. */
-  readonly stride: number;
-  readonly headBytes: number;
-}
+import type { PageRegion, TokenRuns } from "./token-runs.js";
 
 /** Blocks of halves: where the first head's begin, and how many bytes a head has. */
 export interface HalfBlocks {
@@ -67,21 +58,12 @@ export abstract class PagedLayer implements TokenRuns {
     return this.pageTokens - at;
   }
 
-  listTiles(head: number, tokens: number, out: Uint32Array, keys: number, values: number): boolean {
-    const { keyRegion, valueRegion } = this;
-    const tilesPerPage = this.pageTokens / TILE_TOKENS;
-    const tiles = Math.ceil(tokens / TILE_TOKENS);
-    for (let index = 0, tile = 0; tile < tiles; index++) {
+  listPages(tokens: number, out: Uint32Array, at: number): boolean {
+    const pages = Math.ceil(tokens / this.pageTokens);
+    for (let index = 0; index < pages; index++) {
       const page = this.page(index);
       if (page === NO_PAGE) return false;
-      let key = page + keyRegion.offset + head * keyRegion.headBytes;
-      let value = page + valueRegion.offset + head * valueRegion.headBytes;
-      for (const end = Math.min(tile + tilesPerPage, tiles); tile < end; tile++) {
-        out[keys + tile] = key;
-        out[values + tile] = value;
-        key += TILE_TOKENS * keyRegion.stride;
-        value += TILE_TOKENS * valueRegion.stride;
-      }
+      out[at + index] = page;
     }
     return true;
   }

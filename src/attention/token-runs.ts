@@ -3,6 +3,14 @@ import type { HalfRuns } from "./half-rows.js";
 import { TILE } from "./readers.js";
 import type { SideCodec } from "./side-codec.js";
 
+/** Where the vectors of one layer's side are in a page, in bytes. */
+export interface PageRegion {
+  readonly offset: number;
+  /** Of a vector, and of all the vectors that a head has in a page. */
+  readonly stride: number;
+  readonly headBytes: number;
+}
+
 /** The vectors of one layer: runs of tokens whose keys, and whose values, are contiguous for each head. */
 export interface TokenRuns extends HalfRuns {
   /** Which layer it is: keys may be centred by means of its own. */
@@ -19,10 +27,14 @@ export interface TokenRuns extends HalfRuns {
   readonly keyPointer: number;
   readonly valuePointer: number;
   /**
-   * Where keys and values of the first `tokens` tokens of a head lie in tiles of sixteen: their pointers go to `out`, keys
-   * from index `keys` on, values from index `values` on. False where some tokens are absent.
+   * Where the pages of the first `tokens` tokens begin: their pointers go to `out`, from index `at` on. False where some
+   * are absent.
    */
-  listTiles(head: number, tokens: number, out: Uint32Array, keys: number, values: number): boolean;
+  listPages(tokens: number, out: Uint32Array, at: number): boolean;
+  /** Tokens of a page, and where in it the vectors of a side begin. */
+  readonly pageTokens: number;
+  readonly keyRegion: PageRegion;
+  readonly valueRegion: PageRegion;
 }
 
 /** Runs of a tile's tokens: from `at`, `count` of them, at `pointer`. Nothing is allocated for a new one. */

@@ -10,20 +10,20 @@ import { TileKeys } from "./tile-keys.js";
 import { TileValues } from "./tile-values.js";
 import type { TokenRuns } from "./token-runs.js";
 
-/** What lists are first made for, in tiles. */
-const FIRST_TILES = 64;
+/** What the list is first made for, in pages. */
+const FIRST_PAGES = 64;
 
 export class WholeRows {
   readonly #kernels: Kernels;
   readonly #work: number;
-  /** Pointers to tiles of keys, then of values: (2, #capacity) u32. Grows with the longest layer that was read. */
-  #lists: number;
-  #capacity = FIRST_TILES;
+  /** Pointers to pages: (#capacity,) u32. Grows with the longest layer that was read. */
+  #pages: number;
+  #capacity = FIRST_PAGES;
 
   constructor(kernels: Kernels) {
     this.#kernels = kernels;
     this.#work = kernels.arena.allocate(attendWorkBytes);
-    this.#lists = kernels.arena.allocate(8 * FIRST_TILES);
+    this.#pages = kernels.arena.allocate(4 * FIRST_PAGES);
   }
 
   /**
@@ -42,17 +42,19 @@ export class WholeRows {
     if (!(keys instanceof TileKeys && values instanceof TileValues)) return false;
     const entryBytes = keys.entryBytes(0);
     if (entryBytes === undefined || !keys.format.tiled || !values.format.tiled) return false;
-    this.#reserve(Math.ceil(tokens / TILE_TOKENS));
-    const at = this.#lists >>> 2;
-    if (!runs.listTiles(head, tokens, this.#kernels.arena.u32, at, at + this.#capacity)) return false;
+    const { pageTokens, keyRegion, valueRegion } = runs;
+    this.#reserve(Math.ceil(tokens / pageTokens));
+    if (!runs.listPages(tokens, this.#kernels.arena.u32, this.#pages >>> 2)) return false;
     this.#kernels.attendTiles(
       keys.format.plan,
       entryBytes,
       keys.prepared(0),
-      this.#lists,
       values.format.plan,
       values.levelBytes,
-      this.#lists + 4 * this.#capacity,
+      this.#pages,
+      pageTokens / TILE_TOKENS,
+      keyRegion.offset + head * keyRegion.headBytes,
+      valueRegion.offset + head * valueRegion.headBytes,
       tokens,
       state,
       sums,
@@ -62,17 +64,17 @@ export class WholeRows {
     return true;
   }
 
-  #reserve(tiles: number): void {
-    if (tiles <= this.#capacity) return;
+  #reserve(pages: number): void {
+    if (pages <= this.#capacity) return;
     const { arena } = this.#kernels;
-    const capacity = 2 ** Math.ceil(Math.log2(tiles));
-    const lists = arena.allocate(8 * capacity);
-    arena.release(this.#lists);
-    [this.#lists, this.#capacity] = [lists, capacity];
+    const capacity = 2 ** Math.ceil(Math.log2(pages));
+    const list = arena.allocate(4 * capacity);
+    arena.release(this.#pages);
+    [this.#pages, this.#capacity] = [list, capacity];
   }
 
   release(): void {
-    this.#kernels.arena.release(this.#lists);
+    this.#kernels.arena.release(this.#pages);
     this.#kernels.arena.release(this.#work);
   }
 }

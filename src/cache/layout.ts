@@ -7,7 +7,7 @@
  * what the kernels read. Each (layer, side) begins at a
  * multiple of 16 bytes; that padding is part of the page's size and is counted.
  */
-import type { PageRegion } from "../attention/paged-layer.js";
+import type { PageRegion } from "../attention/token-runs.js";
 import type { Side } from "../formats/format.js";
 
 export interface Geometry {

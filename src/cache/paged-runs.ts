@@ -65,6 +65,23 @@ export class PagedRuns extends PagedLayer {
     return page === RELEASED ? NO_PAGE : this.#parts.tables.pages.pointer(page);
   }
 
+  /** A leaf of pages at a time. */
+  override listPages(tokens: number, out: Uint32Array, at: number): boolean {
+    const count = Math.ceil(tokens / this.pageTokens);
+    const { pages } = this.#parts.tables;
+    for (let from = 0; from < count; from += LEAF_PAGES) {
+      const leaf = this.#sequence.table.leaf(from);
+      if (!leaf) return false;
+      const n = Math.min(LEAF_PAGES, count - from);
+      for (let i = 0; i < n; i++) {
+        const page = leaf[i]!;
+        if (page === RELEASED) return false;
+        out[at + from + i] = pages.pointer(page);
+      }
+    }
+    return true;
+  }
+
   #put(blocks: HalfBlocks, headBytes: number, keys: number, values: number): void {
     blocks.headBytes = headBytes;
     blocks.keys = keys;

@@ -153,28 +153,39 @@ export abstract class ReferenceTileKernels implements TileKernels {
     keyPlan: number,
     entryBytes: 1 | 2,
     tables: number,
-    keys: number,
     valuePlan: number,
     levelBytes: LevelBytes,
-    values: number,
+    pages: number,
+    pageTiles: number,
+    keyOffset: number,
+    valueOffset: number,
     tokens: number,
     state: number,
     sums: number,
     sumFloats: number,
     work: number,
   ): void {
-    const { f32 } = this.arena;
-    const at = work >>> 2;
+    const { f32, u32 } = this.arena;
+    const [keys, values, scores] = [work, work + 32, work + 64];
+    const list = (plan: number, offset: number, first: number, n: number, out: number): void => {
+      for (let i = 0; i < n; i++) {
+        const page = u32[(pages >>> 2) + Math.floor((first + i) / pageTiles)]!;
+        u32[(out >>> 2) + i] =
+          page + offset + ((first + i) % pageTiles) * TILE_TOKENS * this.#plan(plan).stride;
+      }
+    };
+    const at = scores >>> 2;
     for (let t = 0; t < tokens; t += SOFTMAX_TOKENS) {
       const count = Math.min(SOFTMAX_TOKENS, tokens - t);
       const n = Math.ceil(count / TILE_TOKENS);
-      const list = 4 * (t / TILE_TOKENS);
-      this.#scoreTables(keyPlan, tables, keys + list, n, work, entryBytes);
-      this.weighTile(work, count, state);
+      list(keyPlan, keyOffset, t / TILE_TOKENS, n, keys);
+      list(valuePlan, valueOffset, t / TILE_TOKENS, n, values);
+      this.#scoreTables(keyPlan, tables, keys, n, scores, entryBytes);
+      this.weighTile(scores, count, state);
       const factor = f32[(state >>> 2) + 2]!;
       for (let i = sums >>> 2; i < (sums >>> 2) + sumFloats; i++) f32[i]! *= factor;
       f32.fill(0, at + count, at + TILE_TOKENS * n);
-      this.accumulateIntegers(valuePlan, levelBytes, work, 64 * n, 1, values + list, n, sums, 0, work);
+      this.accumulateIntegers(valuePlan, levelBytes, scores, 64 * n, 1, values, n, sums, 0, scores);
     }
   }
 

@@ -5,8 +5,8 @@ export const sumWorkBytes = (rows: number): number => 8192 + 272 * rows + 512;
 
 /** Tokens that share one update of the running maximum. */
 export const SOFTMAX_TOKENS = 128;
-/** Working space of attendTiles: scores, and what accumulateIntegers needs. */
-export const attendWorkBytes = 4 * SOFTMAX_TOKENS + sumWorkBytes(1);
+/** Working space of attendTiles: pointers to tiles, scores, and what accumulateIntegers needs. */
+export const attendWorkBytes = SOFTMAX_TOKENS / 2 + 4 * SOFTMAX_TOKENS + sumWorkBytes(1);
 
 /**
  * Kernels of attention over tiles of sixteen tokens (tile.ts), for plans of 1 to 4 bits and dimensions up to 256. The
@@ -70,17 +70,20 @@ export interface TileKernels {
   ): void;
   /**
    * All of one row of attention over tokens in tiles: for 128 tokens at a time scoreTables8 or 16, weighTile, sums times
-   * what it says they shrink by, accumulateIntegers with weights 0 for lanes of no token. keys, values: pointers to tiles;
-   * state: of weighTile; sums: (sumFloats,), added to; work: attendWorkBytes.
+   * what it says they shrink by, accumulateIntegers with weights 0 for lanes of no token. pages: a list of pointers to
+   * pages, each with pageTiles tiles of keys at keyOffset and of values at valueOffset; state: of weighTile; sums:
+   * (sumFloats,), added to; work: attendWorkBytes.
    */
   attendTiles(
     keyPlan: number,
     entryBytes: 1 | 2,
     tables: number,
-    keys: number,
     valuePlan: number,
     levelBytes: LevelBytes,
-    values: number,
+    pages: number,
+    pageTiles: number,
+    keyOffset: number,
+    valueOffset: number,
     tokens: number,
     state: number,
     sums: number,

@@ -13,7 +13,7 @@ import { importSharedMemory } from "./shared-import.js";
 
 /** assembly/index.ts and assembly/attention/index.ts have the same numbers. */
 const ABI_VERSION = 5;
-const ATTENTION_ABI_VERSION = 4;
+const ATTENTION_ABI_VERSION = 5;
 const PAGE = 65536;
 const MOST_PAGES = 65536;
 

@@ -1,8 +1,9 @@
 /** One step written down as numbers, and read by another thread. */
 import type { AttendOptions } from "../attention/attend.js";
-import { type HalfBlocks, PagedLayer, type PageRegion } from "../attention/paged-layer.js";
+import { type HalfBlocks, PagedLayer } from "../attention/paged-layer.js";
 import { PRECISIONS, type Precision } from "../attention/readers.js";
 import type { SideCodec } from "../attention/side-codec.js";
+import type { PageRegion } from "../attention/token-runs.js";
 import type { Arena } from "../kernels/arena.js";
 
 /** Where each of the words is. */
