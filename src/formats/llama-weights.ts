@@ -24,22 +24,27 @@ const HALF = 16;
 const UNIT = fround(1 / Math.sqrt(SIZE));
 
 /** The golden-ratio hash of i: bit 31 of i · 0x9e3779b9 set means −1. */
-const SIGNS = Float32Array.from({ length: SIZE }, (_, i) => (Math.imul(i, 0x9e3779b9) < 0 ? -1 : 1));
+export const WEIGHT_SIGNS = Float32Array.from({ length: SIZE }, (_, i) =>
+  Math.imul(i, 0x9e3779b9) < 0 ? -1 : 1,
+);
 
-/** As the fork has it: not symmetric. */
-const THREE = nativeCodebook(
+/** Of three bits, as the fork has it: not symmetric. */
+export const WEIGHT_THREE = nativeCodebook(
   Float32Array.of(-1.996684, -1.291398, -0.740341, -0.247508, 0.230106, 0.725222, 1.277503, 1.988943),
   Float32Array.of(-1.644041, -1.01587, -0.493925, -0.008701, 0.477664, 1.001363, 1.633223),
 );
 
-const FOUR = symmetricCodebook(
+/** Of four bits. */
+export const WEIGHT_FOUR = symmetricCodebook(
   [0.128395, 0.388048, 0.656759, 0.94234, 1.256231, 1.618046, 2.069017, 2.73259],
   [0.258222, 0.522404, 0.79955, 1.099286, 1.437139, 1.843532, 2.400804],
 );
 
-const FACTORS = Float32Array.of(0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.35, 1.5);
+/** Of the RMS, tried in this order. */
+export const WEIGHT_FACTORS = Float32Array.of(0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.35, 1.5);
 const WORST = fround(1e30);
-const ROUNDS = 6;
+/** Least squares after the best factor. */
+export const WEIGHT_ROUNDS = 6;
 
 const z = new Float32Array(SIZE);
 const codes = new Uint8Array(SIZE);
@@ -83,7 +88,7 @@ function weightBlock(book: NativeCodebook): Block {
     values: SIZE,
     bytes,
     quantize(x, from, _count, out, at) {
-      for (let i = 0; i < SIZE; i++) z[i] = x[from + i]! * SIGNS[i]!;
+      for (let i = 0; i < SIZE; i++) z[i] = x[from + i]! * WEIGHT_SIGNS[i]!;
       wht(z, SIZE);
       for (let i = 0; i < SIZE; i++) z[i]! *= UNIT;
 
@@ -92,7 +97,7 @@ function weightBlock(book: NativeCodebook): Block {
       let d0 = rms0;
       let d1 = rms1;
       let least = WORST;
-      for (const factor of FACTORS) {
+      for (const factor of WEIGHT_FACTORS) {
         const try0 = fround(rms0 * factor);
         const try1 = fround(rms1 * factor);
         const error = addError(book, HALF, try1, addError(book, 0, try0, 0));
@@ -102,7 +107,7 @@ function weightBlock(book: NativeCodebook): Block {
           d1 = try1;
         }
       }
-      for (let round = 0; round < ROUNDS; round++) {
+      for (let round = 0; round < WEIGHT_ROUNDS; round++) {
         d0 = refined(book, 0, d0);
         d1 = refined(book, HALF, d1);
       }
@@ -119,7 +124,7 @@ function weightBlock(book: NativeCodebook): Block {
       unpackCodes(from.subarray(at + 4, at + bytes), book.bits, codes);
       for (let i = 0; i < SIZE; i++) z[i] = book.centroids[codes[i]!]! * (i < HALF ? d0 : d1);
       wht(z, SIZE);
-      for (let i = 0; i < SIZE; i++) y[to + i] = z[i]! * (UNIT * SIGNS[i]!);
+      for (let i = 0; i < SIZE; i++) y[to + i] = z[i]! * (UNIT * WEIGHT_SIGNS[i]!);
     },
   };
 }
@@ -139,4 +144,7 @@ const weights = (name: string, book: NativeCodebook): Format =>
     () => weightBlock(book),
   );
 
-export const llamaWeightFormats: readonly Format[] = [weights("tq3_1s", THREE), weights("tq4_1s", FOUR)];
+export const llamaWeightFormats: readonly Format[] = [
+  weights("tq3_1s", WEIGHT_THREE),
+  weights("tq4_1s", WEIGHT_FOUR),
+];

@@ -2,6 +2,13 @@
  * Formats that are neither one rotating wire format nor blocks of a stock quantiser: each brings its own comparison and
  * its own diagnosis.
  */
+import type { Coder } from "./coded.js";
+import { compareCoded, compareCodedValues } from "./coded-compare.js";
+import { codedFaults, codedValueFaults } from "./coded-search.js";
+import { polarCoder } from "./coder-polar.js";
+import { trellisCoder } from "./coder-trellis.js";
+import { weightCoder } from "./coder-weights.js";
+import { referenceBytes } from "./compare-packed.js";
 import type { Model } from "./model.js";
 import { partsModel } from "./parts.js";
 
@@ -14,5 +21,26 @@ export interface ModelledFormat {
 
 /** Undefined for formats that wire.ts or blocks.ts describe, and for those without codes. */
 export function modelOf({ format, dim, seed = 0, side = "key" }: ModelledFormat): Model | undefined {
-  return partsModel(format, dim, seed, side);
+  const key = `${format}/${dim}/${seed}/${side}`;
+  if (last?.key !== key) last = { key, model: made(format, dim, seed, side) };
+  return last.model;
 }
+
+/** The last one: a verdict asks for it more than once. */
+let last: { readonly key: string; readonly model: Model | undefined } | undefined;
+
+function made(format: string, dim: number, seed: number | bigint, side: "key" | "value"): Model | undefined {
+  const coder = weightCoder(format) ?? polarCoder(format, dim, seed) ?? trellisCoder(format, dim, seed, side);
+  if (!coder) return partsModel(format, dim, seed, side);
+  return coderModel(coder, dim / coder.values, (x) => referenceBytes(format, dim, x, { seed, side }));
+}
+
+/** perVector: units of a vector. */
+const coderModel = (coder: Coder, perVector: number, refOf: (x: Float32Array) => Uint8Array): Model => ({
+  bytes: coder.bytes,
+  values: coder.values,
+  compare: (x, ref, packed) => compareCoded(coder, perVector, x, ref, packed),
+  compareValues: (x, due, decoded) => compareCodedValues(coder, perVector, x, due, decoded),
+  faults: (x, _ref, packed) => codedFaults(coder, x, packed),
+  valueFaults: (x, _due, decoded) => codedValueFaults(coder, x, decoded, () => refOf(x)),
+});
