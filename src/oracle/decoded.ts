@@ -191,22 +191,30 @@ function basis(
 
 function swapped(due: Float32Array, decoded: Float32Array, width: number, n: number): Fault[] {
   const out: Fault[] = [];
+  let end = decoded.length;
+  while (end > 0 && decoded[end - 1] === 0) end--;
+  const written = Math.ceil(end / width);
   for (let h = 2; h <= n / 2; h++) {
     if (n % h !== 0) continue;
     const tokens = n / h;
     let same = 0;
+    let empty = 0;
     for (let i = 0; i < n; i++) {
       const from = (i % tokens) * h + Math.floor(i / tokens);
+      if (i >= written && due.subarray(from * width, (from + 1) * width).some((v) => v !== 0)) {
+        empty++;
+        continue;
+      }
       let equal = true;
       for (let k = 0; k < width && equal; k++)
         equal = nearly(due[from * width + k]!, decoded[i * width + k]!);
       if (equal) same++;
     }
-    if (same > 0.9 * n)
+    if (same > 0.9 * (n - empty) && same > 2)
       out.push({
-        id: "stride-head",
-        explains: same / n,
-        evidence: `${h} heads and ${tokens} tokens exchanged`,
+        id: empty ? "pack-tail-dropped+stride-head" : "stride-head",
+        explains: same / (n - empty),
+        evidence: `${h} heads and ${tokens} tokens exchanged${empty ? `; nothing is written from vector ${written} on` : ""}`,
       });
   }
   return out;

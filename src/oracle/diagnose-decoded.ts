@@ -3,7 +3,10 @@
  * multiples of the format's levels give codes and scales back, and the search is that of packed bytes; where they are
  * not, the levels that the groups share are the fork's table.
  */
+
+import { fromFronts } from "./decoded-fronts.js";
 import { decodedNorms } from "./decoded-norms.js";
+import { fromSteps } from "./decoded-quantiser.js";
 import { turnedElsewhere } from "./decoded-rotation.js";
 import type { Search, View } from "./decoded-search.js";
 import { fitTables, fromLevels, misread } from "./decoded-tables.js";
@@ -74,8 +77,12 @@ export function diagnoseDecoded(
     upright(s, view, read);
     const readable = s.picked.filter((g) => read.codes[g]).length;
     if (readable > 0.8 * s.picked.length) found.push(...fromCodes(s, view, read));
+    const explained = (least: number): boolean => found.slice(before).some((f) => f.explains > least);
+    if (!explained(0.97)) found.push(...fromFronts(s, view));
+    if (!explained(0.97)) found.push(...fromSteps(s, view));
+    if (!explained(0.95) && readable > 0.8 * s.picked.length) found.push(...fromTables(s, view, read));
     const rough = found.slice(before).some((f) => f.id.includes("rotation-f16") && f.explains > 0.8);
-    if (!rough && !found.slice(before).some((f) => f.explains > 0.9)) found.push(...fromLevels(s, view));
+    if (!rough && !explained(0.9)) found.push(...fromLevels(s, view));
     if (found.some((f) => f.explains > 0.97 && !f.id.includes("+"))) break;
   }
   if (!found.some((f) => f.explains > 0.5)) found.push(...turnedElsewhere(s, raw));
@@ -159,18 +166,21 @@ function fromCodes(s: Search, view: View, read: Leveled): Fault[] {
       }
     if (found.some((f) => f.explains > 0.97)) break;
   }
-  if (!found.some((f) => f.explains > 0.9)) {
-    const near = rough(s, view, read);
-    for (const [o, order] of s.all.entries())
-      for (const [t, transform] of s.transforms.entries()) {
-        if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
-        const stage = { view, o, t, codes: read.codes, scale: read.scale };
-        found.push(...fitTables(s, stage, near.length > 0));
-        if (!view.id && !order.id && !transform.id && near.length === 0) found.push(...misread(s, stage));
-      }
-    found.push(...near);
-  }
   return found;
+}
+
+/** The format's levels, of codes that another table chose or a rougher rotation. */
+function fromTables(s: Search, view: View, read: Leveled): Fault[] {
+  const near = rough(s, view, read);
+  const found: Fault[] = [];
+  for (const [o, order] of s.all.entries())
+    for (const [t, transform] of s.transforms.entries()) {
+      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
+      const stage = { view, o, t, codes: read.codes, scale: read.scale };
+      found.push(...fitTables(s, stage, near.length > 0));
+      if (!view.id && !order.id && !transform.id && near.length === 0) found.push(...misread(s, stage));
+    }
+  return [...found, ...near];
 }
 
 /** Share of codes that are what the reading makes of z's cells; next to a boundary either cell will do. */

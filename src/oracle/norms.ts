@@ -13,6 +13,8 @@ export interface NormCase {
   readonly inner: number;
   readonly stored: number;
   readonly x: Float64Array;
+  /** ‖c‖ of what a decoder reads, where that is not `chosen`. */
+  readonly read?: number;
 }
 
 export interface NormVerdict {
@@ -41,15 +43,15 @@ const partNorm = (x: Float64Array, from: number, count: number): number => {
   return Math.sqrt(sum);
 };
 
-interface Rule {
+export interface EncoderRule {
   readonly id?: string;
   readonly note: string;
   readonly value: (c: NormCase) => number;
 }
 
 /** Every rule with the fault id that it is, the format's own first. */
-function rules(own: NormRule, group: number): Rule[] {
-  const list: Rule[] = [{ note: "", value: RULES[own] }];
+export function encoderRules(own: NormRule, group: number): EncoderRule[] {
+  const list: EncoderRule[] = [{ note: "", value: RULES[own] }];
   for (const rule of ["raw", "norm-matching", "least-squares", "unbiased"] as const) {
     if (rule === own) continue;
     const id = rule === "raw" ? "norm-raw" : "scale-rule";
@@ -123,7 +125,7 @@ export function normVerdicts(
   wide: boolean,
   group: number,
   least = 0.5,
-  list: readonly Rule[] = rules(own, group),
+  list: readonly EncoderRule[] = encoderRules(own, group),
 ): NormVerdict[] {
   const out: NormVerdict[] = [];
   if (cases.length === 0) return [{ note: "", fits: new Uint8Array(0), share: 1 }];
@@ -200,7 +202,7 @@ export function sizedVerdicts(
 ): NormVerdict[] {
   const plain = normVerdicts(own, cases, wide, group);
   if (!estimated || (plain[0] && plain[0].share > 0.95)) return plain;
-  const more = rules(own, group).flatMap((rule) => {
+  const more = encoderRules(own, group).flatMap((rule) => {
     const fitted = sized(rule.value, cases);
     return (fitted ? normVerdicts(own, fitted, wide, group, 0.5, [rule]) : []).map(
       (v): NormVerdict => ({ ...v, sized: true }),
