@@ -1,5 +1,4 @@
 /** Tokens enter a layer: encoded before anything changes, then copied into pages of the sequence's own. */
-import type { Side } from "../formats/format.js";
 import type { CacheParts } from "./parts.js";
 import type { Sequence } from "./sequences.js";
 
@@ -57,15 +56,12 @@ function writeFirsts(
   tokens: number,
   halves: number,
 ): void {
-  const { sinks, config } = parts;
+  const { sinks } = parts;
   const page = sequence.table.get(0);
   sinks.open(page);
-  writeHalves(
-    parts,
-    tokens,
-    halves,
-    (side, head, t) => sinks.pointer(page, layer, side, head) + 2 * (first + t) * config.headDim,
-  );
+  const keys = sinks.pointer(page, layer, "key", 0);
+  const values = sinks.pointer(page, layer, "value", 0);
+  writeHalves(parts, tokens, halves, keys, values, sinks.headBytes, first, sinks.tokens);
 }
 
 /** The same, to the ring of the sequence's last tokens. */
@@ -77,30 +73,46 @@ function writeLasts(
   tokens: number,
   halves: number,
 ): void {
-  const { recent, config } = parts;
+  const { recent } = parts;
   const block = recent.own(sequence.recent);
-  writeHalves(
-    parts,
-    tokens,
-    halves,
-    (side, head, t) =>
-      recent.pointer(block, layer, side, head) + 2 * ((first + t) % recent.tokens) * config.headDim,
-  );
+  const keys = recent.pointer(block, layer, "key", 0);
+  const values = recent.pointer(block, layer, "value", 0);
+  writeHalves(parts, tokens, halves, keys, values, recent.headBytes, first, recent.tokens);
 }
 
-/** Halves (tokens, kvHeads, headDim) of keys, and of values behind them, to the rows that `row` finds. */
+/** Halves (tokens, kvHeads, headDim) of keys, and of values behind them, to those of the first head and all others. */
 function writeHalves(
+  parts: CacheParts,
+  tokens: number,
+  halves: number,
+  keys: number,
+  values: number,
+  headBytes: number,
+  first: number,
+  ring: number,
+): void {
+  const { kvHeads, headDim } = parts.config;
+  writeRows(parts, tokens, halves, keys, headBytes, first, ring);
+  writeRows(parts, tokens, halves + 2 * tokens * kvHeads * headDim, values, headBytes, first, ring);
+}
+
+/** One side: token t of a head to row (first + t) mod ring, heads `headBytes` apart. */
+function writeRows(
   { kernels, config: { kvHeads, headDim } }: CacheParts,
   tokens: number,
-  from: number,
-  row: (side: Side, head: number, token: number) => number,
+  halves: number,
+  rows: number,
+  headBytes: number,
+  first: number,
+  ring: number,
 ): void {
+  const { u8 } = kernels.arena;
   const bytes = 2 * headDim;
-  let source = from;
-  for (const side of ["key", "value"] as const)
-    for (let t = 0; t < tokens; t++)
-      for (let head = 0; head < kvHeads; head++, source += bytes)
-        kernels.arena.u8.copyWithin(row(side, head, t), source, source + bytes);
+  for (let t = 0; t < tokens; t++)
+    for (let head = 0; head < kvHeads; head++) {
+      const from = halves + (t * kvHeads + head) * bytes;
+      u8.copyWithin(rows + head * headBytes + ((first + t) % ring) * bytes, from, from + bytes);
+    }
 }
 
 /** Codes (tokens, kvHeads, stride) to their places. */
