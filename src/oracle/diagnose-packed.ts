@@ -110,10 +110,12 @@ function codeCandidates(
   const samples = all.map((order) => generic(order.groups, SAMPLE));
   const codesOf = new Map<string, Uint8Array>();
   const z = new Map<string, Float64Array>();
+  const turns = transforms.map((t) => faultCount(t.id));
   packings.forEach((packing, p) => {
     for (const [o, order] of all.entries()) {
+      const before = faultCount(packing.id, order.id);
       transforms.forEach((transform, t) => {
-        if (faultCount(packing.id, order.id, transform.id) > 2) return;
+        if (before + turns[t]! > 2) return;
         const least = packing.mask === top ? 0.98 : 0.99;
         const sample = samples[o]!;
         let sum = 0;

@@ -17,13 +17,22 @@ export interface Groups {
   readonly norm: Float64Array;
 }
 
-/** x: (n, dim). order: which vector stands where (default: as they come). */
-export function groupsOf(wire: Wire, x: Float32Array, order?: (v: number) => number): Groups {
+/** The same groups, vectors in another order: which one stands where. */
+export function reordered(all: Groups, order: (v: number) => number): Groups {
+  const { groups } = all.wire;
+  const from = Array.from(
+    { length: all.count },
+    (_, i) => order(Math.floor(i / groups)) * groups + (i % groups),
+  );
+  return { ...all, x: from.map((g) => all.x[g]!), norm: Float64Array.from(from, (g) => all.norm[g]!) };
+}
+
+/** x: (n, dim). */
+export function groupsOf(wire: Wire, x: Float32Array): Groups {
   const { dim, group, groups } = wire;
   const n = x.length / dim;
   const parts: Float64Array[] = [];
-  for (let i = 0; i < n; i++) {
-    const v = order ? order(i) : i;
+  for (let v = 0; v < n; v++) {
     for (let g = 0; g < groups; g++) {
       const part = new Float64Array(group);
       for (let j = 0; j < group && g * group + j < dim; j++) part[j] = x[v * dim + g * group + j]!;
@@ -104,15 +113,26 @@ function telling(groups: Groups): number[] {
   for (let g = 0; g < groups.count; g++) {
     const n = groups.norm[g]!;
     if (!(n > 1e-9) || !Number.isFinite(n)) continue;
-    const x = groups.x[g]!;
-    const distinct = new Set(x.map(Math.abs)).size;
-    let fourth = 0;
-    for (const v of x) fourth += (v / n) ** 4;
-    if (distinct > x.length / 2 || distinct > 40) scored.push({ g, spread: fourth });
+    const spread = spreadOf(groups.x[g]!, n);
+    if (spread !== undefined) scored.push({ g, spread });
   }
   if (scored.length === 0)
     for (let g = 0; g < groups.count; g++)
       if (groups.norm[g]! > 0 && Number.isFinite(groups.norm[g]!)) scored.push({ g, spread: 1 });
   scored.sort((a, b) => a.spread - b.spread || a.g - b.g);
   return scored.map((s) => s.g);
+}
+
+const spreads = new WeakMap<Float64Array, { readonly spread: number | undefined }>();
+
+/** Fourth moment of a group; undefined where too few of its magnitudes differ. Groups in another order are the same ones. */
+function spreadOf(x: Float64Array, norm: number): number | undefined {
+  const before = spreads.get(x);
+  if (before) return before.spread;
+  const distinct = new Set(x.map(Math.abs)).size;
+  let fourth = 0;
+  for (const v of x) fourth += (v / norm) ** 4;
+  const spread = distinct > x.length / 2 || distinct > 40 ? fourth : undefined;
+  spreads.set(x, { spread });
+  return spread;
 }

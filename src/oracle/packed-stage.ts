@@ -8,6 +8,7 @@ import {
   lengthOf,
   NOISE,
   readNorm,
+  reordered,
   transformed,
 } from "./evidence.js";
 import { maskAt, type Packing, readCodes } from "./layouts.js";
@@ -47,14 +48,15 @@ export function orders(wire: Wire, x: Float32Array, kept?: number): Order[] {
 
 function transpositions(wire: Wire, x: Float32Array): Order[] {
   const n = x.length / wire.dim;
-  const out: Order[] = [{ note: "", groups: groupsOf(wire, x) }];
+  const own = groupsOf(wire, x);
+  const out: Order[] = [{ note: "", groups: own }];
   for (let h = 2; h <= n / 2; h++) {
     if (n % h !== 0) continue;
     const tokens = n / h;
     out.push({
       id: "stride-head",
       note: `${h} heads and ${tokens} tokens exchanged`,
-      groups: groupsOf(wire, x, (i) => (i % tokens) * h + Math.floor(i / tokens)),
+      groups: reordered(own, (i) => (i % tokens) * h + Math.floor(i / tokens)),
     });
   }
   return out;

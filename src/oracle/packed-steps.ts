@@ -67,12 +67,14 @@ function relatedStages(dump: Dump, transforms: readonly Transform[]): Stage[] {
   const { wire, all, packings, packed, budget } = dump;
   const top = 2 ** wire.bits - 1;
   const found: { stage: Stage; unrest: number; z: Float64Array }[] = [];
+  const turns = transforms.map((t) => faultCount(t.id));
   for (const order of all) {
     const few = generic(order.groups, 5);
     for (const packing of packings) {
-      if (packing.mask !== top || faultCount(order.id, packing.id) > 1) continue;
-      for (const transform of transforms) {
-        if (transform.gain || faultCount(order.id, packing.id, transform.id) > 1) continue;
+      const before = faultCount(order.id, packing.id);
+      if (packing.mask !== top || before > 1) continue;
+      for (const [t, transform] of transforms.entries()) {
+        if (transform.gain || before + turns[t]! > 1) continue;
         if (budget.spent()) break;
         const stage = { order, packing, transform };
         const { z, codes } = gathered(wire, stage, packed, few);

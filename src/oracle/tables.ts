@@ -93,6 +93,20 @@ function stoppedEarly(bits: number): Table[] {
   return out;
 }
 
+const early = new Map<string, readonly Table[]>();
+
+/** The same in units of a unit group. */
+function stoppedInUnits(bits: number, group: number): readonly Table[] {
+  const key = `${bits}/${group}`;
+  const before = early.get(key);
+  if (before) return before;
+  const root = 1 / Math.sqrt(group);
+  const all =
+    bits <= 6 ? stoppedEarly(bits).map((t) => ({ id: t.id, note: t.note, ...scaled(t, root) })) : [];
+  early.set(key, all);
+  return all;
+}
+
 const scaled = (
   t: { readonly boundaries: ArrayLike<number>; readonly centroids: ArrayLike<number> },
   k: number,
@@ -101,8 +115,19 @@ const scaled = (
   centroids: Float64Array.from(Array.from(t.centroids), (v) => v * k),
 });
 
+const named = new Map<string, readonly Table[]>();
+
 /** Tables that somebody really uses at this width, in units of a unit group. */
-export function knownTables(wire: Wire): Table[] {
+export function knownTables(wire: Wire): readonly Table[] {
+  const key = `${wire.bits}/${wire.group}`;
+  const before = named.get(key);
+  if (before) return before;
+  const all = tablesInUse(wire);
+  named.set(key, all);
+  return all;
+}
+
+function tablesInUse(wire: Wire): Table[] {
   const { bits, group } = wire;
   const root = 1 / Math.sqrt(group);
   const out: Table[] = [];
@@ -150,12 +175,7 @@ export function knownTables(wire: Wire): Table[] {
 
 /** Every table that somebody is known to use or may have stopped at, in units of a unit group; not the format's own. */
 export function candidateTables(wire: Wire): Table[] {
-  const root = 1 / Math.sqrt(wire.group);
-  const early = wire.bits <= 6 ? stoppedEarly(wire.bits) : [];
-  return [
-    ...knownTables(wire).filter((t) => differs(wire, t)),
-    ...early.map((t) => ({ id: t.id, note: t.note, ...scaled(t, root) })).filter((t) => differs(wire, t)),
-  ];
+  return [...knownTables(wire), ...stoppedInUnits(wire.bits, wire.group)].filter((t) => differs(wire, t));
 }
 
 const tableOf = (
@@ -220,11 +240,7 @@ export function matchingTables(wire: Wire, brackets: Brackets, levels?: Float64A
   for (const t of knownTables(wire))
     if ((!format || differs(wire, t)) && inside(t.boundaries, brackets, slack)) all.push(t);
   if (bits <= 2) all.push(...sigma);
-  const root = 1 / Math.sqrt(group);
-  for (const t of bits <= 6 ? stoppedEarly(bits) : []) {
-    const unit = scaled(t, root);
-    if (inside(unit.boundaries, brackets, slack)) all.push({ id: t.id, note: t.note, ...unit });
-  }
+  for (const t of stoppedInUnits(bits, group)) if (inside(t.boundaries, brackets, slack)) all.push(t);
   if (uniform && bits <= 2) all.push(uniform);
   if (!levels) return all;
   const fitting = all

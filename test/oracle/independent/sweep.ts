@@ -1,6 +1,7 @@
 /** Every mutant of a format on given inputs, handed to `verify` as a stranger would, and how it did. */
 import { verify } from "../../../src/oracle/verify.js";
 import { changesOf } from "./changes.js";
+import { alsoDue } from "./indistinguishable.js";
 import { packers } from "./packers.js";
 import { type StockChange, stockBytes, stockChanges, stockDecoded, stockOf } from "./stock.js";
 import { type Change, decoded, packed, pick, type Spec, specOf } from "./turbo.js";
@@ -99,7 +100,7 @@ function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number, fir
     if (!needs.includes("decoded")) {
       const bytes = packed(s, x, changes);
       if (changes.length === 1 ? !same(bytes, right) : !alone((c) => packed(s, x, c), bytes))
-        yield { due, note, packed: bytes };
+        yield { due: [...due, ...alsoDue(s, x, changes)], note, packed: bytes };
     }
     const shrinks = changes.some((c) => c.packer && packers(s)[c.packer]!.id === "pack-legacy-layout");
     if (!needs.includes("packed") && !shrinks) {
