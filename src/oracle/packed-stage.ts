@@ -141,7 +141,7 @@ const lengthOfVector = (z: Float64Array): number => Math.sqrt(z.reduce((sum, v) 
 /** What codes explain alone, where no rule made the norms. */
 const CODES_ALONE = 0.55;
 /** What explains as much with less freedom is likelier: values of many digits, a table that is known. */
-const LAXITY = { rough: 0.003, sized: 0.004, fitted: 0.015 };
+const LAXITY = { rough: 0.0015, sized: 0.004, fitted: 0.015 };
 
 /** How much of everything a stage explains with each norm rule. table: another than the format's; its id may be empty. */
 export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table, rough = 0): Fault[] {
@@ -237,6 +237,7 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
         explains:
           (rule.open ? 0.85 : 1) * (both / groups.count) -
           less -
+          (table?.doubt ?? 0) -
           (rough ? LAXITY.rough : 0) -
           (rule.sized ? LAXITY.sized : 0) -
           (estimate === "shape" && !rule.open ? LAXITY.fitted : 0),

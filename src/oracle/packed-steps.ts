@@ -130,24 +130,41 @@ function roughness({ up, down, widest, total }: Steps): boolean {
   return widest > OVERLAP && flips < 0.12 * total && (flips < FEW || (up > flips / 6 && down > flips / 6));
 }
 
+/** Groups that steps are read from: as many as tell a table, then as many as tell whether there is noise. */
+const FIRST = 60;
+const ALL = 240;
+
 function stageFaults(wire: Wire, stage: Stage, packed: Uint8Array): Fault[] {
-  const picked = generic(stage.order.groups, 60);
+  const first = judged(wire, stage, packed, FIRST);
+  return first.exact && first.found.length > 0 && !first.found.some((f) => f.explains > 0.975)
+    ? [...judged(wire, stage, packed, ALL).found, ...first.found]
+    : [...first.found];
+}
+
+function judged(
+  wire: Wire,
+  stage: Stage,
+  packed: Uint8Array,
+  most: number,
+): { readonly found: readonly Fault[]; readonly exact: boolean } {
+  const picked = generic(stage.order.groups, most);
+  const nothing = { found: [], exact: false };
   const { z, codes, length } = gathered(wire, stage, packed, picked);
-  if (z.length === 0) return [];
+  if (z.length === 0) return nothing;
   const limit = (ROUGH * length) / Math.sqrt(wire.group);
   const steps = stepsOf(z, codes, 2 ** wire.bits, limit);
-  if (steps.far > 0.02 * steps.total) return [];
+  if (steps.far > 0.02 * steps.total) return nothing;
   const rough = steps.widest > OVERLAP;
-  if (rough && !roughness(steps)) return [];
+  if (rough && !roughness(steps)) return nothing;
   const ids = faultCount(
     stage.order.id,
     stage.packing.id,
     stage.transform.id,
     rough ? "rotation-f16" : undefined,
   );
-  if (ids > 2) return [];
+  if (ids > 2) return nothing;
   const norms: NormEvidence = (use) => normEvidence(wire, stage, packed, picked, use);
-  const out: Fault[] = [];
+  const found: Fault[] = [];
   const tried = new Map<string, number>();
   const few = picked.slice(0, 6);
   const near = rough ? (1.5 * steps.widest) / length : 0;
@@ -159,12 +176,12 @@ function stageFaults(wire: Wire, stage: Stage, packed: Uint8Array): Fault[] {
       // A permutation of a code's bits is no order of levels.
       if (t.id.includes("codebook-order") && permutes(wire, stage.packing)) continue;
       if (!fitsSome(wire, stage, packed, t, few, near)) continue;
-      out.push(...withNorms(wire, stage, packed, t, near));
+      found.push(...withNorms(wire, stage, packed, t, near));
     }
   };
   judge(stepTables(wire, steps, norms));
-  if (!out.some((f) => f.explains > 0.98)) judge(sizedTables(wire, steps));
-  return out;
+  if (!found.some((f) => f.explains > 0.98)) judge(sizedTables(wire, steps));
+  return { found, exact: !rough };
 }
 
 /** A packing that is an order of levels itself. */

@@ -29,11 +29,7 @@ export function stepTables(wire: Wire, steps: Steps, norms: NormEvidence): Table
   const own = formatTables(wire, cells, blur);
   if (own.length > 0 && own[0]!.id === "") return own;
   const known = knownSteps(wire, cells, blur);
-  const fitting = tablesOfCells(
-    wire,
-    cells.map((c) => ({ ...c, low: c.low - blur, high: c.high + blur })),
-    { norms },
-  );
+  const fitting = tablesOfCells(wire, cells, { norms, blur });
   const out = [
     ...own,
     ...(fitting[0]?.estimate === "shape" ? [] : fitting),
@@ -184,6 +180,9 @@ function mergedTables(wire: Wire, cells: readonly Step[], blur: number): Table[]
 function editedTables(wire: Wire, k: Brackets): Table[] {
   const { boundaries, centroids } = wire;
   const out: Table[] = [];
+  // Few boundaries are those of many tables.
+  const seen = boundaries.reduce((n, _, i) => n + (k.low[i]! > -1e8 && k.high[i]! < 1e8 ? 1 : 0), 0);
+  if (seen < Math.max(3, boundaries.length / 2)) return out;
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   boundaries.forEach((b, i) => {
     least = Math.max(least, k.low[i]! - b);
@@ -311,5 +310,15 @@ function permutedTables(wire: Wire, cells: readonly Step[], blur: number, own: b
     id: pairId(["codebook-order", t.id].filter((i) => i)),
     note: [note, t.note].filter((s) => s).join("; "),
     merged: Uint8Array.from(codes),
+    ...(permutesBits(codes) ? { doubt: 0.01 } : {}),
   }));
+}
+
+/** Codes whose bits are exchanged: a packing is likelier than a table in such an order. */
+function permutesBits(codes: readonly number[]): boolean {
+  return codes.every((code, k) => {
+    let sum = 0;
+    for (let b = 1; b < codes.length; b <<= 1) if (k & b) sum += codes[b]!;
+    return sum === code;
+  });
 }

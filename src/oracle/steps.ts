@@ -35,6 +35,8 @@ export function stepsOf(z: Float64Array, codes: Uint8Array, most: number, limit:
   const label = exactRuns(order, codes, most) ?? likeliestRuns(order, codes, most);
   const cells: { code: number; low: number; high: number; count: number }[] = [];
   for (let i = 0; i < n; i++) {
+    // A run reaches from the first to the last of its own code.
+    if (codes[order[i]!] !== label[i]) continue;
     const at = z[order[i]!]!;
     const last = cells.at(-1);
     if (last && last.code === label[i]) {
@@ -62,11 +64,16 @@ export function stepsOf(z: Float64Array, codes: Uint8Array, most: number, limit:
   return { cells, total: n, up, down, widest, far };
 }
 
-/** The runs as they are, where there are no more than codes. */
+/** The runs as they are, where there are no more than codes; a code or two within a run of others are none. */
 function exactRuns(order: Uint32Array, codes: Uint8Array, most: number): Uint8Array | undefined {
-  let runs = 1;
-  for (let i = 1; i < order.length; i++) if (codes[order[i]!] !== codes[order[i - 1]!]) runs++;
-  return runs <= most ? Uint8Array.from(order, (k) => codes[k]!) : undefined;
+  const runs: { code: number; count: number }[] = [];
+  for (const k of order) {
+    const last = runs.at(-1);
+    if (last?.code === codes[k]) last!.count++;
+    else if (runs.push({ code: codes[k]!, count: 1 }) > most) return undefined;
+  }
+  const stray = runs.some((r, i) => r.count < 3 && i > 0 && runs[i - 1]!.code === runs[i + 1]?.code);
+  return stray ? undefined : Uint8Array.from(order, (k) => codes[k]!);
 }
 
 /** Fewest codes that are not their run's, where a run costs as much as so many codes: Viterbi. */

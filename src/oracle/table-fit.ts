@@ -47,13 +47,14 @@ export function fittedTables(
   return cells ? tablesOfCells(wire, cells, more) : [];
 }
 
-/** Tables that have these cells; cells: ascending. */
+/** Tables that have these cells; cells: ascending. blur: how far their ends may be from where they should be. */
 export function tablesOfCells(
   wire: Wire,
   cells: readonly Cell[],
-  more: { readonly norms?: NormEvidence; readonly levels?: Float64Array } = {},
+  more: { readonly norms?: NormEvidence; readonly levels?: Float64Array; readonly blur?: number } = {},
 ): Table[] {
   const count = 2 ** wire.bits;
+  const blur = more.blur ?? 0;
   if (cells.length < 2 || new Set(cells.map((c) => c.code)).size < cells.length) return [];
   const rising = cells.every((c, i) => i === 0 || c.code > cells[i - 1]!.code);
   if (!rising) return permuted(wire, cells);
@@ -62,8 +63,8 @@ export function tablesOfCells(
     const below = cells.filter((c) => c.code <= b).at(-1);
     const above = cells.find((c) => c.code > b);
     const [low, high] = [below ? below.high : -1e9, above ? above.low : 1e9];
-    brackets.low[b] = Math.min(low, high);
-    brackets.high[b] = Math.max(low, high);
+    brackets.low[b] = Math.min(low, high) - blur;
+    brackets.high[b] = Math.max(low, high) + blur;
   }
   const { levels } = more;
   // One boundary where it should be: whatever the two levels are, they are no table of another name.

@@ -21,6 +21,8 @@ export interface Table {
   readonly relabel?: Uint8Array;
   /** The same where several cells have one code: centroids are those of the cells. */
   readonly merged?: Uint8Array;
+  /** Taken off what it explains: something else is likelier that explains as much. */
+  readonly doubt?: number;
   /** Its size is an estimate, to a percent or so: norms say the rest. */
   readonly estimate?: "size" | "shape";
 }

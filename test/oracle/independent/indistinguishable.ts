@@ -21,18 +21,22 @@ export function alsoDue(s: Spec, x: Float32Array, changes: readonly Change[]): s
   ].map((ids) => [...new Set(ids)].sort().join("+"));
 }
 
-/** Where no more than one positive boundary shows and no norm depends on the levels, every symmetric table is the format's at some size. */
+/**
+ * Where no more than one positive boundary shows and no norm depends on the levels, or none shows and norms depend on one
+ * level, every symmetric table is the format's at some size.
+ */
 function anotherSize(s: Spec, x: Float32Array, changes: readonly Change[], bytes: Uint8Array): string[][] {
   const table = changes.find((c) => c.table && SIZES.includes(c.id));
   if (!table) return [];
+  const own = table.table!(s);
   const middle = s.bounds.findIndex((b) => b > 0);
-  const factor = table.table!(s).bounds[middle]! / s.bounds[middle]!;
-  const sized: Change = {
+  const factors = [own.bounds[middle]! / s.bounds[middle]!, own.table[middle]! / s.table[middle]!];
+  const others = changes.filter((c) => c !== table);
+  const sized = (factor: number): Change => ({
     ...table,
     table: (t) => ({ table: t.table.map((c) => c * factor), bounds: t.bounds.map((b) => b * factor) }),
-  };
-  const others = changes.filter((c) => c !== table);
-  if (!same(bytes, packed(s, x, [sized, ...others]))) return [];
+  });
+  if (!factors.some((f) => same(bytes, packed(s, x, [sized(f), ...others])))) return [];
   const ids = others.map((c) => c.id);
   return [...SIZES.map((id) => [id, ...ids]), ...(ids.includes("rotation-scale") ? [ids] : [])];
 }
