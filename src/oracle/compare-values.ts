@@ -1,6 +1,7 @@
 /** Decoded values against the format's own, with what real backends may differ in. */
-import type { Comparison } from "./compare-packed.js";
+import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
+import { openChoices } from "./sketch-parts.js";
 import { trueRotation } from "./transforms.js";
 import type { Wire } from "./wire.js";
 
@@ -37,9 +38,41 @@ export function compareValues(
   const turnedBack = !rotated && ["turboquant", "polarquant", "llama"].includes(family);
   const rounding = turnedBack ? TURNED_BACK : 0;
   const c = compareIn(wire, rotated, x, due, decoded, width, { rounding, step });
+  if (c.faulty && wire?.sketch) return sketchedOtherwise(wire, c, x, due, decoded) ?? c;
   if (!c.faulty || !wire || !rotated || wire.name.startsWith("llama")) return c;
   const other = compareIn(wire, rotated, x, due, turned(wire, decoded), width, { rounding: 4e-5, step });
   return other.faulty ? c : other;
+}
+
+/**
+ * Vectors that differ where a code or a sign may fall either way, and are as near to what they stand for as is due: a sketch
+ * of another residual, of the same quality. Undefined where any other differs.
+ */
+function sketchedOtherwise(
+  wire: Wire,
+  c: Comparison,
+  x: Float32Array,
+  due: Float32Array,
+  decoded: Float32Array,
+): Comparison | undefined {
+  const { dim, group, groups } = wire;
+  if (c.wrong.length > due.length / dim / 4) return undefined;
+  const ref = referenceBytes(wire.name, dim, x, { side: "key", seed: wire.seed ?? 0 });
+  const all = groupsOf(wire, x);
+  let open = 0;
+  for (const v of c.wrong) {
+    let mine = 0;
+    for (let g = v * groups; g < (v + 1) * groups; g++)
+      mine += openChoices(wire, all.x[g]!, ref, g * wire.groupBytes);
+    let [own, given] = [0, 0];
+    for (let i = v * dim; i < (v + 1) * dim; i++) {
+      own += (due[i]! - x[i]!) ** 2;
+      given += (decoded[i]! - x[i]!) ** 2;
+    }
+    if (mine === 0 || !(given < 2 * own + 1e-12 * group)) return undefined;
+    open += mine;
+  }
+  return { ...c, faulty: false, first: null, wrong: [], boundaryFlips: c.boundaryFlips + open };
 }
 
 /** Values in the original basis, (n, dim), compared in the rotated one, where they are levels. */

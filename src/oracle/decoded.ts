@@ -12,7 +12,7 @@ import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { modelOf } from "./models.js";
 import { relatedValues } from "./relatives.js";
 import { beyondTail, emptyTail, throughRemains } from "./remains.js";
-import { sketchValueFaults } from "./sketch-faults.js";
+import { sketchValueFaults } from "./sketch-values.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
@@ -127,10 +127,6 @@ function diagnosed(
   const n = input.length / dim;
   const wire = wireOf(format, dim, seed, side);
   const { rotated } = findFormat(format);
-  if (wire?.sketch && width === dim) {
-    const sketched = sketchValueFaults({ wire, seed, x: input, ref }, decoded);
-    if (sketched.some((f) => f.explains > 0.99)) return sketched;
-  }
   const found = [...relatedValues(options, decoded), ...swapped(due, decoded, width, n)];
   const tail = inner ? undefined : emptyTail(due, decoded, width);
   if (tail)
@@ -142,6 +138,10 @@ function diagnosed(
       }),
     );
   if (found.some((f) => f.explains > 0.99 && !f.id.includes("+"))) return found;
+  if (wire?.sketch && width === dim) {
+    found.push(...sketchValueFaults({ wire, seed, x: input, ref }, decoded));
+    return found;
+  }
   const from = n > ENOUGH ? Math.min(wrongAt, n - ENOUGH) : 0;
   const to = Math.min(n, from + ENOUGH);
   const x = input.subarray(from * dim, to * dim);

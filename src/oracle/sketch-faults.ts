@@ -1,82 +1,53 @@
 /**
- * Faults of a one-bit sketch of the residual (QJL), where norm and codes of the vector are right: from the stored signs
- * and residual norms, or from what a decoder adds to the vector that the codes alone give.
+ * Faults of a one-bit sketch of the residual (QJL) in packed bytes: from the stored signs and residual norms, where norm
+ * and codes of the vector are right, and beside a fault of these.
  */
-import { fromF16 } from "../core/float.js";
-import { haarRotation } from "../core/haar.js";
+import { fromF16, toF16 } from "../core/float.js";
 import { getF16 } from "../core/little-endian.js";
-import { randomStream } from "../core/random.js";
-import { denseNormals, ROTATION_SEED } from "../formats/llama-dense.js";
-import { readCodes } from "./layouts.js";
-import { trueRotation, trueUnrotation } from "./transforms.js";
-import { type Fault, pairId } from "./verdict.js";
-import type { SketchFields, Wire } from "./wire.js";
+import { halfSteps } from "./evidence.js";
+import {
+  type SketchedData,
+  type SketchedGroup,
+  sharedMatrices,
+  signTolerance,
+  sketchedGroup,
+  times,
+} from "./sketch-parts.js";
+import { type Fault, faultCount, pairId, ranked } from "./verdict.js";
+import type { Wire } from "./wire.js";
 
 /** Groups that are looked at: one has 128 signs or so. */
-const GROUPS = 48;
+const GROUPS = 40;
 /** Signs that have to agree: single ones are rounding. */
 const ALIKE = 0.995;
+/** Residual norms that are a few steps off are another code's or another rounding's. */
+const NEAR = 2e-3;
 
-export interface SketchedData {
-  readonly wire: Wire;
-  readonly seed: number | bigint;
-  /** (n, dim). */
-  readonly x: Float32Array;
-  /** The format's own bytes of x. */
-  readonly ref: Uint8Array;
-}
-
-/** A group as the sketch sees it; in units of the residual's norm as it is stored. */
-interface Group {
-  /** Byte offset, and where its values begin. */
+interface Group extends SketchedGroup {
+  /** Byte offset. */
   readonly at: number;
-  readonly from: number;
-  /** What a decoder multiplies everything by. */
-  readonly outer: number;
-  /** What the codes alone give, in the original basis. */
-  readonly mean: Float64Array;
-  readonly residual: Float64Array;
-  /** The residual in the rotated basis, and the vector less its rotated levels. */
-  readonly rotated: Float64Array;
-  readonly mixed: Float64Array;
-  readonly norm: number;
-  readonly signs: Int8Array;
 }
 
-function groupsOf({ wire, x, ref }: SketchedData): Group[] {
-  const { dim, group, groups, groupBytes, bits } = wire;
-  const sketch = wire.sketch!;
+/** What sketches of groups say: faults, and whether each has its rule. */
+interface Judged {
+  readonly ids: readonly string[];
+  readonly notes: readonly string[];
+  readonly certain: boolean;
+}
+
+/** source: bytes whose norms and codes the sketch is of. */
+function groupsOf({ wire, x, ref }: SketchedData, source: Uint8Array): Group[] {
+  const { dim, group, groups, groupBytes } = wire;
   const all = ref.length / groupBytes;
+  const step = Math.max(1, Math.floor(all / (2 * GROUPS)));
   const out: Group[] = [];
-  const codes = new Uint8Array(group);
-  for (let g = 0; g < all && out.length < GROUPS; g += Math.max(1, Math.floor(all / (2 * GROUPS)))) {
+  for (let g = 0; g < all && out.length < GROUPS; g += step) {
+    if ((g % groups) * group + group > dim) continue;
     const at = g * groupBytes;
-    const from = Math.floor(g / groups) * dim + (g % groups) * group;
-    const norm = getF16(ref, at + sketch.normAt);
-    const scale = getF16(ref, at + wire.normAt[0]!);
-    if ((g % groups) * group + group > dim || !(norm > 0) || !(scale > 0)) continue;
-    const outer = sketch.unit ? scale : 1;
-    let size = 0;
-    for (let i = 0; i < group; i++) size += x[from + i]! ** 2;
-    const by = sketch.unit ? 1 / Math.sqrt(size) : 1;
-    const vector = Float64Array.from({ length: group }, (_, i) => x[from + i]! * by);
-    readCodes(ref, at, wire.layout, bits, 0, codes);
-    const levels = Float64Array.from(codes, (c) => wire.centroids[c]! * (sketch.unit ? 1 : scale));
-    const mean = levels.slice();
-    trueUnrotation(wire, mean);
-    const z = vector.slice();
-    trueRotation(wire, z);
-    out.push({
-      at,
-      from,
-      outer,
-      mean,
-      residual: vector.map((v, i) => v - mean[i]!),
-      rotated: z.map((v, i) => v - levels[i]!),
-      mixed: vector.map((v, i) => v - levels[i]!),
-      norm,
-      signs: signsAt(ref, at + sketch.signsAt, sketch.rows),
-    });
+    const values = x.subarray(Math.floor(g / groups) * dim + (g % groups) * group);
+    const made = sketchedGroup(wire, values.subarray(0, group), source, at);
+    if (made && made.norm > 0 && new Set(values.subarray(0, group)).size > group / 4)
+      out.push({ ...made, at });
   }
   return out;
 }
@@ -84,230 +55,165 @@ function groupsOf({ wire, x, ref }: SketchedData): Group[] {
 const signsAt = (bytes: Uint8Array, at: number, rows: number): Int8Array =>
   Int8Array.from({ length: rows }, (_, j) => ((bytes[at + (j >> 3)]! >> (j & 7)) & 1 ? 1 : -1));
 
-/** m: (rows, dim) row-major. */
-function times(m: ArrayLike<number>, x: ArrayLike<number>, transposed: boolean): Float64Array {
-  const n = x.length;
-  const out = new Float64Array(n);
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j < n; j++) {
-      if (transposed) out[j]! += m[i * n + j]! * x[i]!;
-      else out[i]! += m[i * n + j]! * x[j]!;
-    }
-  return out;
+interface Way {
+  readonly id?: string;
+  readonly note: string;
 }
 
-const signsOf = (p: Float64Array): Int8Array => Int8Array.from(p, (v) => (v < 0 ? -1 : 1));
-
-/** Matrices that come of the rotation's own stream of random numbers, with rows as long as a sketch's, and of length 1. */
-function sharedMatrices({ wire, seed }: SketchedData): ArrayLike<number>[] {
-  const long = (m: ArrayLike<number>): Float64Array => Float64Array.from(m, (v) => v * Math.sqrt(wire.group));
-  if (wire.dense) return [denseNormals(ROTATION_SEED), long(wire.dense), wire.dense];
-  const rotation = new Float64Array(wire.dim * wire.dim);
-  for (let j = 0; j < wire.dim; j++) {
-    const unit = new Float64Array(wire.dim);
-    unit[j] = 1;
-    trueRotation(wire, unit);
-    for (let i = 0; i < wire.dim; i++) rotation[i * wire.dim + j] = unit[i]!;
-  }
-  const haar = haarRotation(wire.dim, randomStream(seed, "rotation"));
-  const stream = randomStream(seed, "rotation");
-  return [long(haar), Float64Array.from(rotation, () => stream.normal()), long(rotation), haar, rotation];
-}
-
-/** What may be done otherwise when the signs are made; the true way first. */
-function* signRules(
-  data: SketchedData,
-): Generator<{ id: string; note: string; of: (g: Group) => Int8Array }> {
-  const { matrix, rows } = data.wire.sketch!;
-  const reversed = (j: number): number => (j & ~7) | (7 - (j & 7));
-  yield { id: "pack-inverted", note: "the signs are inverted", of: (g) => g.signs.map((v) => -v) };
-  yield {
-    id: "pack-msb-first",
-    note: "signs of a byte in the opposite order",
-    of: (g) => Int8Array.from({ length: rows }, (_, j) => g.signs[reversed(j)]!),
-  };
-  yield {
-    id: "qjl-basis",
-    note: "the residual is taken in the rotated basis",
-    of: (g) => signsOf(times(matrix, g.rotated, false)),
-  };
-  yield {
+const RESIDUALS: readonly (Way & { readonly of: (g: Group) => Float64Array })[] = [
+  { note: "", of: (g) => g.residual },
+  { id: "qjl-basis", note: "the residual is taken in the rotated basis", of: (g) => g.rotated },
+  {
     id: "qjl-basis",
     note: "levels in the rotated basis are taken from a vector in the original one",
-    of: (g) => signsOf(times(matrix, g.mixed, false)),
-  };
-  yield {
-    id: "qjl-transpose-missing",
-    note: "Sᵀ in place of S",
-    of: (g) => signsOf(times(matrix, g.residual, true)),
-  };
-  for (const shared of sharedMatrices(data))
-    yield {
-      id: "qjl-seed-shared",
-      note: "S comes of the rotation's random numbers",
-      of: (g) => signsOf(times(shared, g.residual, false)),
-    };
+    of: (g) => g.mixed,
+  },
+];
+
+const reversed = (j: number): number => (j & ~7) | (7 - (j & 7));
+/** Which sign stands where: sign j is that of projection at(j). */
+const MAPS: readonly (Way & { readonly by: 1 | -1; readonly at: (j: number) => number })[] = [
+  { note: "", by: 1, at: (j) => j },
+  { id: "pack-inverted", note: "the signs are inverted", by: -1, at: (j) => j },
+  { id: "pack-msb-first", note: "signs of a byte in the opposite order", by: 1, at: reversed },
+  { id: "pack-nibble-order", note: "nibbles of the signs exchanged", by: 1, at: (j) => j ^ 4 },
+];
+
+/** Every way to make signs, faults of one kind first. */
+function wayOfSigns(
+  data: SketchedData,
+  groups: readonly Group[],
+  given: readonly Int8Array[],
+): { ids: string[]; notes: string[]; mixed: boolean } | undefined {
+  const { matrix } = data.wire.sketch!;
+  const matrices: (Way & { readonly m: ArrayLike<number>; readonly transposed: boolean })[] = [
+    { note: "", m: matrix, transposed: false },
+    { id: "qjl-transpose-missing", note: "Sᵀ in place of S", m: matrix, transposed: true },
+    ...sharedMatrices(data).flatMap((m) =>
+      [false, true].map((transposed) => ({
+        id: transposed ? "qjl-seed-shared+qjl-transpose-missing" : "qjl-seed-shared",
+        note: `S comes of the rotation's random numbers${transposed ? ", Sᵀ in place of S" : ""}`,
+        m,
+        transposed,
+      })),
+    ),
+  ];
+  const tolerance = signTolerance(data.wire);
+  const projections = new Map<string, Float64Array>();
+  for (const most of [0, 1, 2])
+    for (const [r, residual] of RESIDUALS.entries())
+      for (const [k, s] of matrices.entries())
+        for (const map of MAPS) {
+          if (faultCount(residual.id, s.id, map.id) !== most) continue;
+          const alike = (g: number): boolean => {
+            const key = `${r}:${k}:${g}`;
+            let p = projections.get(key);
+            if (!p) projections.set(key, (p = times(s.m, residual.of(groups[g]!), s.transposed)));
+            let off = 0;
+            for (let j = 0; j < p.length; j++) {
+              const v = p[map.at(j)]! * map.by;
+              if (Math.abs(v) > tolerance * groups[g]!.size && v < 0 !== given[g]![j]! < 0) off++;
+            }
+            return off <= (1 - ALIKE) * p.length;
+          };
+          if (!alike(0) && !alike(Math.min(1, groups.length - 1))) continue;
+          const fitting = groups.filter((_, g) => alike(g)).length;
+          if (fitting <= 0.9 * groups.length) continue;
+          const ways = [residual, s, map];
+          return {
+            ids: ways.flatMap((w) => (w.id ? w.id.split("+") : [])),
+            notes: ways.flatMap((w) => (w.note ? [w.note] : [])),
+            mixed: r === 2,
+          };
+        }
+  return undefined;
 }
 
-const agreement = (a: Int8Array, b: Int8Array): number => {
-  let same = 0;
-  for (let i = 0; i < a.length; i++) if (a[i] === b[i]) same++;
-  return same / a.length;
-};
-
-/** packed: as long as the format's own bytes. */
-export function sketchFaults(data: SketchedData, packed: Uint8Array): Fault[] {
-  const { wire, ref } = data;
-  const sketch = wire.sketch!;
-  const groups = groupsOf(data);
-  const clean = groups.filter((g) => !differs(wire, sketch, ref, packed, g.at));
-  if (groups.length === 0 || clean.length < 0.9 * groups.length) return [];
-  const norms = clean.filter((g) => {
-    const given = getF16(packed, g.at + sketch.normAt);
-    return !(Math.abs(given - g.norm) <= 1.5e-3 * g.norm);
-  });
-  const given = new Map(clean.map((g) => [g, signsAt(packed, g.at + sketch.signsAt, sketch.rows)]));
-  const other = clean.filter((g) => agreement(given.get(g)!, g.signs) < ALIKE);
-  const many = (list: readonly Group[]): boolean => list.length > 0.5 * clean.length;
-  const share = (list: readonly Group[]): number => list.length / clean.length;
+function judged(data: SketchedData, groups: readonly Group[], packed: Uint8Array): Judged {
+  const sketch = data.wire.sketch!;
+  const given = groups.map((g) => signsAt(packed, g.at + sketch.signsAt, sketch.rows));
   const ids: string[] = [];
   const notes: string[] = [];
-  let explains = 1;
-  if (many(other)) {
-    const constant = (v: number): boolean => other.every((g) => given.get(g)!.every((s) => s === v));
-    if (constant(-1) || constant(1)) {
-      ids.push("qjl-dead");
-      notes.push("every sign is the same");
-    } else {
-      const rule = [...signRules(data)].find(
-        ({ of }) => other.filter((g) => agreement(given.get(g)!, of(g)) >= ALIKE).length > 0.9 * other.length,
-      );
-      ids.push(rule?.id ?? "qjl-projection-once");
-      notes.push(rule?.note ?? "signs of some other projection");
-      explains = rule ? 1 : 0.9;
-      // A residual that is another one has another norm.
-      if (rule?.note.startsWith("levels")) norms.length = 0;
-    }
+  let certain = true;
+  let due = (g: Group): number => g.norm;
+  if (given.every((s) => s.every((v) => v === s[0]))) {
+    ids.push("qjl-dead");
+    notes.push("every sign is the same");
+  } else {
+    const way = wayOfSigns(data, groups, given);
+    certain = way !== undefined;
+    ids.push(...(way ? way.ids : ["qjl-projection-once"]));
+    notes.push(...(way ? way.notes : ["signs of some other projection"]));
+    // A residual that is another one has another norm.
+    if (way?.mixed) due = (g) => Math.sqrt(g.mixed.reduce((sum, v) => sum + v * v, 0));
   }
-  if (many(norms)) {
-    const swapped = norms.every((g) => {
-      const at = g.at + sketch.normAt;
-      return Math.abs(fromF16((packed[at]! << 8) | packed[at + 1]!) - g.norm) <= 1.5e-3 * g.norm;
-    });
-    ids.push(swapped ? "endian-norm" : "qjl-norm");
-    notes.push(`${Math.round(100 * share(norms))} % of residual norms are others`);
+  const stored = groups.map((g) => getF16(packed, g.at + sketch.normAt));
+  const ratio = groups.map((g, i) => stored[i]! / due(g));
+  const off = ratio.filter((v) => !(Math.abs(v - 1) <= NEAR)).length;
+  if (off > 0.5 * groups.length) {
+    const swap = (v: number): number => fromF16(((toF16(v) & 255) << 8) | (toF16(v) >> 8));
+    const back = groups.map((g, i) => swap(stored[i]!) / due(g));
+    const right = back.filter((v) => Math.abs(v - 1) <= NEAR).length > 0.9 * groups.length;
+    const wild = spread(ratio) > 1 && spread(back) < 0.3 * spread(ratio);
+    if (right || wild) ids.push("endian-norm");
+    if (!right) ids.push("qjl-norm");
+    notes.push(`${Math.round((100 * off) / groups.length)} % of residual norms are others`);
   }
-  if (ids.length === 0) return [];
+  return { ids, notes, certain };
+}
+
+/** Of logarithms, between the tenths. */
+function spread(ratios: readonly number[]): number {
+  const logs = ratios.map((v) => Math.log(Math.abs(v) || 1e-9)).sort((a, b) => a - b);
+  const at = (share: number): number => logs[Math.floor(share * (logs.length - 1))]!;
+  const wide = at(0.9) - at(0.1);
+  return Number.isFinite(wide) ? wide : 99;
+}
+
+/** Norms and codes are right: what is wrong with the sketch. packed: as long as the format's own bytes. */
+export function sketchFaults(data: SketchedData, packed: Uint8Array): Fault[] {
+  const { wire, ref } = data;
+  const groups = groupsOf(data, ref);
+  const clean = groups.filter((g) => !differs(wire, ref, packed, g.at));
+  if (groups.length === 0 || clean.length < 0.9 * groups.length) return [];
+  const { ids, notes, certain } = judged(data, clean, packed);
+  if (ids.length === 0 || ids.length > 2) return [];
+  const explains = certain ? 1 : 0.9;
   return [{ id: pairId(ids), explains, evidence: `norms and codes are right; ${notes.join("; ")}` }];
 }
 
+/**
+ * Faults of norms and codes, with one of the sketch where it is not that of the bytes' own codes, nor of the right ones.
+ */
+export function besideSketch(data: SketchedData, packed: Uint8Array, codec: readonly Fault[]): Fault[] {
+  let beside: Judged | undefined;
+  for (const source of [packed, data.ref]) {
+    const groups = groupsOf(data, source);
+    if (groups.length === 0) return [...codec];
+    const found = judged(data, groups, packed);
+    if (found.ids.length === 0) return [...codec];
+    if (found.certain && found.ids.length === 1) beside ??= found;
+  }
+  if (!beside) return [...codec];
+  const [id] = beside.ids;
+  const pairs = codec.flatMap((f) =>
+    faultCount(f.id) === 1 && f.id !== id
+      ? [{ ...f, id: pairId([f.id, id!]), evidence: `${f.evidence}; ${beside.notes.join("; ")}` }]
+      : [],
+  );
+  return ranked([...pairs, ...codec.map((f) => ({ ...f, explains: f.explains - 0.2 }))]);
+}
+
 /** Whether norm or codes of a group are others. */
-function differs(wire: Wire, sketch: SketchFields, ref: Uint8Array, packed: Uint8Array, at: number): boolean {
-  for (let b = 0; b < sketch.signsAt; b++)
-    if ((b < sketch.normAt || b >= sketch.normAt + 2) && ref[at + b] !== packed[at + b]) return true;
-  return wire.groupBytes === 0;
-}
-
-/** decoded: (n, dim), original basis. */
-export function sketchValueFaults(data: SketchedData, decoded: Float32Array): Fault[] {
-  const { wire } = data;
-  const { factor, matrix } = wire.sketch!;
-  const groups = groupsOf(data);
-  if (groups.length < 4) return [];
-  const added = groups.map((g) => g.mean.map((m, i) => decoded[g.from + i]! / g.outer - m));
-  const weights = groups.map((g) => factor * g.norm);
-  const fault = (ids: readonly string[], note: string, explains = 1): Fault[] => [
-    { id: pairId(ids), explains, evidence: `what the codes give is right; ${note}` },
-  ];
-  const dead = added.filter((a, i) => lengthOf(a) < 1e-3 * groups[i]!.norm).length;
-  if (dead > 0.95 * groups.length) return fault(["qjl-dead"], "the sketch adds nothing");
-  /** A rule's ratio to what is due, per group; undefined if it is no multiple. */
-  const ratios = (of: (g: Group) => Float64Array): number[] | undefined => {
-    const out: number[] = [];
-    let wrong = 0;
-    for (const [i, g] of groups.entries()) {
-      const due = of(g).map((v) => v * weights[i]!);
-      let inner = 0;
-      let size = 0;
-      due.forEach((v, k) => {
-        inner += v * added[i]![k]!;
-        size += v * v;
-      });
-      const ratio = inner / size;
-      const rest = added[i]!.map((v, k) => v - ratio * due[k]!);
-      if (lengthOf(rest) > 2e-3 * Math.max(lengthOf(added[i]!), groups[i]!.norm)) wrong++;
-      else out.push(ratio);
-      if (wrong > 0.1 * groups.length) return undefined;
-    }
-    return out;
-  };
-  const named = (id: string | undefined, r: readonly number[], note: string): Fault[] => {
-    const sorted = r.slice().sort((a, b) => a - b);
-    const middle = sorted[sorted.length >> 1]!;
-    const steady = sorted.every((v) => Math.abs(v - middle) < 5e-3 * Math.abs(middle));
-    if (steady && Math.abs(middle - 1) < 5e-3) return id ? fault([id], note) : [];
-    const ids = id ? [id] : [];
-    if (steady && Math.abs(middle + 1) < 5e-3) return fault([...ids, "pack-inverted"], "signs are inverted");
-    const scale = steady && Math.abs(middle - 1.5) > 5e-3 ? "qjl-scale" : "qjl-norm";
-    return fault(
-      [...ids, scale],
-      `the sketch's part is ${steady ? `${middle.toFixed(4)} of` : "no multiple of"} what is due`,
-    );
-  };
-  const back = (v: Float64Array): Float64Array => {
-    trueUnrotation(wire, v);
-    return v;
-  };
-  const plain = ratios((g) => times(matrix, g.signs, true));
-  if (plain) return named(undefined, plain, "");
-  const rules: { id: string; note: string; of: (g: Group) => Float64Array }[] = [
-    { id: "qjl-transpose-missing", note: "S in place of Sᵀ", of: (g) => times(matrix, g.signs, false) },
-    {
-      id: "qjl-basis",
-      note: "the sketch is added in the rotated basis",
-      of: (g) => back(times(matrix, g.signs, true)),
-    },
-    {
-      id: "qjl-basis",
-      note: "residual and sketch are in the rotated basis",
-      of: (g) => back(times(matrix, signsOf(times(matrix, g.rotated, false)), true)),
-    },
-  ];
-  for (const rule of signRules(data)) rules.push({ ...rule, of: (g) => times(matrix, rule.of(g), true) });
-  for (const m of sharedMatrices(data)) {
-    rules.push({
-      id: "qjl-seed-shared",
-      note: "S comes of the rotation's random numbers",
-      of: (g) => times(m, signsOf(times(m, g.residual, false)), true),
-    });
-    rules.push({
-      id: "qjl-projection-once",
-      note: "the decoder's S is another matrix",
-      of: (g) => times(m, g.signs, true),
-    });
+function differs(wire: Wire, ref: Uint8Array, packed: Uint8Array, at: number): boolean {
+  const { normAt, signsAt: end } = wire.sketch!;
+  for (let b = 0; b < end; b++) {
+    if (b >= normAt && b < normAt + 2) continue;
+    if (ref[at + b] === packed[at + b]) continue;
+    const norm = wire.normAt[0]!;
+    if (b >= norm && b < norm + 2 && halfSteps(getF16(ref, at + norm), getF16(packed, at + norm)) <= 1)
+      continue;
+    return true;
   }
-  for (const { id, note, of } of rules) {
-    const r = ratios(of);
-    if (r) return named(id, r, note);
-  }
-  // Without S, the signs themselves: no scale is due.
-  const bare = ratios((g) => Float64Array.from(g.signs));
-  if (bare) return fault(["qjl-transpose-missing"], "signs are added without Sᵀ");
-  const alike = added.filter((a, i) => {
-    const due = lengthOf(times(matrix, groups[i]!.signs, true)) * weights[i]!;
-    return Math.abs(lengthOf(a) / due - 1) < 0.3;
-  }).length;
-  return alike > 0.9 * groups.length
-    ? fault(
-        ["qjl-projection-once"],
-        "what the sketch adds is as long as is due, and of some other matrix",
-        0.995,
-      )
-    : [];
+  return false;
 }
-
-const lengthOf = (v: Float64Array): number => {
-  let sum = 0;
-  for (let i = 0; i < v.length; i++) sum += v[i]! * v[i]!;
-  return Math.sqrt(sum);
-};

@@ -14,7 +14,7 @@ import { geometryFaults } from "./geometry.js";
 import { modelOf } from "./models.js";
 import { relatedBytes } from "./relatives.js";
 import { beyondTail, remainsOf, throughRemains } from "./remains.js";
-import { sketchFaults } from "./sketch-faults.js";
+import { besideSketch, sketchFaults } from "./sketch-faults.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
 import { type Fault, type FirstDifference, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
@@ -184,7 +184,10 @@ function diagnosed(
   const model = modelOf(options);
   const blocks = wire || model ? undefined : blockModel(format, side, dim);
   if (model) found.push(...model.faults(x, referenceBytes(format, dim, x, { side, seed }), bytes));
-  else if (wire) found.push(...diagnosePacked(wire, x, bytes, budget));
+  else if (wire?.sketch && whole) {
+    const data = { wire, seed, x, ref: referenceBytes(format, dim, x, { side, seed }) };
+    found.push(...besideSketch(data, bytes, diagnosePacked(wire, x, bytes, budget)));
+  } else if (wire) found.push(...diagnosePacked(wire, x, bytes, budget));
   else if (blocks) found.push(...diagnoseBlocks(blocks, x, bytes));
   return found;
 }

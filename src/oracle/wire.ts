@@ -53,6 +53,8 @@ export interface Wire {
   /** Bit position, within the group, of bit j of code i: entry i·bits + j. */
   readonly layout: Int32Array;
   readonly sketch?: SketchFields;
+  /** Of what a seed draws. */
+  readonly seed?: number | bigint;
 }
 
 const f64 = (values: ArrayLike<number>, factor = 1): Float64Array =>
@@ -190,6 +192,7 @@ export function ownWire(
     normBytes: 2,
     rule: drawn ? "least-squares" : side === "key" ? "norm-matching" : "unbiased",
     layout: streamBits(dim, bits, codesAt),
+    seed,
     ...(drawn
       ? {
           sketch: { normAt: 2, signsAt, rows: dim, matrix: drawn.matrix, unit: false, factor: drawn.factor },

@@ -19,3 +19,15 @@ it.each([
     table(outcomes, (o) => `${o.evidence} ${o.note} -> ${o.got}`),
   ).toBeGreaterThan(0.95);
 });
+
+it.each([
+  ["llama/turbo4-qjl", 128, "gauss"],
+  ["turbo3+qjl", 64, "mixed"],
+] as const)("%s at %i, two at once", (format, dim, data) => {
+  const { outcomes } = sketchSweep(format, dim, data, dataOf(data, dim, 7, 48), true, 2);
+  expect(outcomes.every((o) => o.detected)).toBe(true);
+  expect(
+    outcomes.filter((o) => o.right).length / outcomes.length,
+    table(outcomes, (o) => `${o.evidence} ${o.note} -> ${o.got}`),
+  ).toBeGreaterThan(0.95);
+});
