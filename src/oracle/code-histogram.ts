@@ -55,7 +55,7 @@ export interface Spread {
   readonly size?: number;
 }
 
-const sizes = Array.from({ length: 140 }, (_, i) => 0.04 * 1.035 ** i);
+const sizes = Array.from({ length: 400 }, (_, i) => 0.04 * 1.012 ** i);
 
 interface Candidate {
   readonly s: Spread;
@@ -93,17 +93,67 @@ function candidates(wire: Wire): readonly Candidate[] {
   }
   for (const t of candidateTables(wire))
     add({ id: t.id, note: `codes spread as by ${t.note}` }, t.boundaries, 1.2);
+  all.push(...disordered(wire, all[0]!.masses));
   known.set(key, all);
   return all;
+}
+
+/** Frequencies of the format's own table where levels are moved, merged or exchanged, or where one is zero. */
+function disordered({ boundaries, centroids, group }: Wire, own: Float64Array): Candidate[] {
+  const out: Candidate[] = [];
+  const n = own.length;
+  if (n < 4) return out;
+  const add = (note: string, masses: Float64Array, id = "codebook-order"): void => {
+    out.push({ s: { id, note: `codes spread as ${note}` }, masses, cost: 1.1 });
+  };
+  for (let k = -10; k <= 10; k++) {
+    const by = (0.05 * k) / Math.sqrt(group);
+    if (Math.abs(k) > 1)
+      add(
+        `by a table moved by ${by.toFixed(4)}`,
+        cellMasses(
+          boundaries.map((b) => b + by),
+          group,
+        ),
+      );
+  }
+  for (const j of [n / 2 - 1, n / 2]) {
+    const table = centroids.map((c, i) => (i === j ? 0 : c));
+    add(
+      `by a table whose level ${j} is zero`,
+      cellMasses(
+        boundaries.map((_, i) => (table[i]! + table[i + 1]!) / 2),
+        group,
+      ),
+    );
+  }
+  const moved = (from: number, to: number): Float64Array =>
+    own.map((p, k) => (k === to ? p + own[from]! : k === from ? 0 : p));
+  for (let k = 1; k < n - 1; k++)
+    for (const to of [k - 1, k + 1]) add(`where ${k} is written as ${to}`, moved(k, to));
+  for (let k = 0; k + 1 < n; k++)
+    add(
+      `where ${k} and ${k + 1} are exchanged`,
+      own.map((_, i) => own[i === k ? k + 1 : i === k + 1 ? k : i]!),
+    );
+  const half = n / 2;
+  const rest = own.slice(half).reduce((a, b) => a + b, 0);
+  add(
+    "where the upper half is cut to its middle",
+    own.map((p, k) => (k < half - 1 ? p : k === half - 1 ? p + rest : 0)),
+    "codebook-truncated",
+  );
+  return out;
 }
 
 /** The table whose frequencies these are; undefined where no table's are near. */
 export function tableOfFrequencies(wire: Wire, seen: Frequencies): Spread | undefined {
   const all = candidates(wire);
-  if (apart(seen, all[0]!.masses) < NEAR) return all[0]!.s;
   const margin = (MARGIN * seen.total) / 1000;
   const best = all
     .map((c) => ({ ...c, score: logLikelihood(seen, c.masses) - c.cost * margin }))
     .reduce((a, b) => (b.score > a.score ? b : a));
+  // Beside the format's own frequencies, only an order that they cannot have shows.
+  if (apart(seen, all[0]!.masses) < NEAR && best.s.id !== "codebook-order") return all[0]!.s;
   return apart(seen, best.masses) < 1.6 * NEAR ? best.s : undefined;
 }

@@ -8,7 +8,7 @@ import { type Budget, budgetOf, SEARCH_TIME } from "./budget.js";
 import { cell, distance, generic } from "./evidence.js";
 import { emptyEnd, maskAt, type Packing, packingFaults } from "./layouts.js";
 import { otherRotation } from "./packed-rotation.js";
-import { codesAt, type Order, orders, SLACK, type Stage, withNorms } from "./packed-stage.js";
+import { codesAt, type Order, orders, runTogether, SLACK, type Stage, withNorms } from "./packed-stage.js";
 import { signedCandidates, stepCandidates } from "./packed-steps.js";
 import { type Transform, transformFaults, trueTransform } from "./transforms.js";
 import { type Fault, faultCount, ranked } from "./verdict.js";
@@ -69,6 +69,12 @@ function packingsOf(
   const n = x.length / wire.dim;
   const packings = list.filter((p) => p.groupBytes * wire.groups * n === packed.length);
   if (packings.length === 0) {
+    if (wire.dim % wire.group !== 0)
+      for (const padded of [false, true]) {
+        const order = runTogether(wire, x, padded);
+        const fitting = list.filter((p) => p.groupBytes * order.groups.count === packed.length);
+        if (fitting.length > 0) return { all: [order], packings: fitting };
+      }
     const kept = Math.floor(packed.length / stride);
     if (kept < 1 || kept >= n) return undefined;
     return { all: orders(wire, x, kept), packings: list.filter((p) => p.groupBytes === wire.groupBytes) };

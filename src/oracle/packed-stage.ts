@@ -34,6 +34,18 @@ export interface Stage {
   readonly transform: Transform;
 }
 
+/** Heads that run together: groups cross from one to the next; padded: the last one is filled up. */
+export function runTogether(wire: Wire, x: Float32Array, padded: boolean): Order {
+  const count = padded ? Math.ceil(x.length / wire.group) : Math.floor(x.length / wire.group);
+  const all = new Float32Array(count * wire.group);
+  all.set(x.subarray(0, all.length));
+  return {
+    id: "pad-missing",
+    note: "heads run together, groups cross from one head to the next",
+    groups: groupsOf({ ...wire, dim: wire.group, groups: 1 }, all),
+  };
+}
+
 /** The transpositions [tokens, heads] ↔ [heads, tokens] that n vectors allow. kept: vectors that are there (default: all). */
 export function orders(wire: Wire, x: Float32Array, kept?: number): Order[] {
   const all = transpositions(wire, x);

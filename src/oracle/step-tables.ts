@@ -29,7 +29,10 @@ export function stepTables(wire: Wire, steps: Steps, norms: NormEvidence): Table
   const own = formatTables(wire, cells, blur);
   if (own.length > 0 && own[0]!.id === "") return own;
   const known = knownSteps(wire, cells, blur);
-  const fitting = tablesOfCells(wire, cells, { norms, blur });
+  const doubt = permutesBits(cells.map((c) => c.code)) ? { doubt: 0.01 } : {};
+  const fitting = tablesOfCells(wire, cells, { norms, blur }).map((t) =>
+    t.relabel ? { ...t, ...doubt } : ofOneSize(t),
+  );
   const out = [
     ...own,
     ...(fitting[0]?.estimate === "shape" ? [] : fitting),
@@ -37,6 +40,24 @@ export function stepTables(wire: Wire, steps: Steps, norms: NormEvidence): Table
     ...(fitting[0]?.estimate === "shape" ? fitting : []),
   ];
   return wire.rule === "raw" ? out.map((t) => plainSize(wire, t)) : out;
+}
+
+/** Levels that norms show, of another size than boundaries between them can have: what is compared is of a wrong size. */
+function ofOneSize(t: Table): Table {
+  let mb = 0;
+  let bb = 0;
+  t.boundaries.forEach((b, i) => {
+    if (!(Math.abs(b) < 1e8)) return;
+    mb += (b * (t.centroids[i]! + t.centroids[i + 1]!)) / 2;
+    bb += b * b;
+  });
+  const size = bb > 0 ? mb / bb : 1;
+  if (!t.id || t.id.includes("+") || !(size > 0) || (size > 0.7 && size < 1.4)) return t;
+  return {
+    ...t,
+    id: pairId([t.id, "rotation-scale"]),
+    note: `${t.note}, whose levels are ${size.toPrecision(3)} times as large`,
+  };
 }
 
 /** Tables of values that are too large or too small: what is too large beside a table is known by the norms. */
@@ -316,6 +337,7 @@ function permutedTables(wire: Wire, cells: readonly Step[], blur: number, own: b
 
 /** Codes whose bits are exchanged: a packing is likelier than a table in such an order. */
 function permutesBits(codes: readonly number[]): boolean {
+  if (codes.every((code, k) => code === k)) return false;
   return codes.every((code, k) => {
     let sum = 0;
     for (let b = 1; b < codes.length; b <<= 1) if (k & b) sum += codes[b]!;

@@ -71,12 +71,22 @@ function whole(wire: Wire, reading: Reading, rules: Rules): Fault[] {
   const few = saturated(reading, spread.size);
   if (few) return [say("norm-missing", 0.65, few)];
   if (rule && !spread.id) return [say(rule.id, 0.6, rule.note || "norms fit the codes")];
+  const run = spread.size === undefined ? undefined : ownLength(wire, spread.size);
+  if (run !== undefined && rule && !rule.id)
+    return [say("norm-block", 0.62, `codes spread as those of values of which each ${run} have unit length`)];
   if (rule?.id === undefined && rule && spread.id) return [say(spread.id, 0.65, spread.note)];
   const table = tableOfScales(wire, reading);
   if (table) return [say(table.id, 0.65, table.note)];
-  const mean = spread.id ? undefined : expectedRule(wire, reading);
+  if (spread.id) return spread.size === undefined ? [say(spread.id, 0.58, spread.note)] : [];
+  const mean = expectedRule(wire, reading);
   return mean ? [say(mean.id, 0.62, mean.note)] : [];
 }
+
+/** So many values were brought to unit length at a time, by the size of a table that has such codes; half of them is 1/√(2d). */
+const ownLength = (wire: Wire, size: number): number | undefined =>
+  [16, 32, 64].find(
+    (run) => 2 * run < wire.group && Math.abs(size / Math.sqrt(run / wire.group) - 1) < 0.025,
+  );
 
 /** Nearly all codes are the outermost, or the innermost: vectors that were not brought to unit length. */
 function saturated({ groups }: Reading, size: number | undefined): string | undefined {
