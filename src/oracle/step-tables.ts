@@ -124,15 +124,16 @@ const plainBrackets = (wire: Wire, cells: readonly Step[], blur: number): Bracke
     blur,
   );
 
-/** Sizes of tables that somebody would choose, in units of the format's. */
-const PLAUSIBLE = [0.4, 2.5] as const;
+/** Sizes of tables that somebody would choose, in units of the format's: levels that are equally far apart vary more. */
+const PLAUSIBLE = { "codebook-sigma": 2.5, others: 5 } as const;
 
 /** Where norms do not tell the size: a table of an implausible size is one that compares values of a wrong size. */
 function plainSize(wire: Wire, t: Table): Table {
   if (t.estimate !== "size" || t.id.includes("+")) return t;
   const ends = (b: ArrayLike<number>): number => b[b.length - 1]! - b[0]!;
   const size = ends(t.boundaries) / ends(wire.boundaries);
-  if (size > PLAUSIBLE[0] && size < PLAUSIBLE[1]) return t;
+  const most = t.id === "codebook-sigma" ? PLAUSIBLE[t.id] : PLAUSIBLE.others;
+  if (size > 1 / most && size < most) return t;
   const id = t.id === "codebook-sigma" ? "rotation-scale" : pairId([t.id, "rotation-scale"]);
   return { ...t, id, note: `${t.note}, ${size.toPrecision(3)} times the format's size` };
 }
