@@ -10,6 +10,8 @@
  * last bit of a double, which the cast to float hides except with a probability near 1e-4 for all 32,768 entries
  * together; the tests hold the digest of both matrices against the native ones.
  */
+import type { Kernels } from "../kernels/kernels.js";
+
 const { fround } = Math;
 export const DENSE = 128;
 
@@ -86,4 +88,54 @@ export function denseMatrices(): DenseMatrices {
     made = { rotation, unrotation: transposed(rotation), sketch, unsketch: transposed(sketch) };
   }
   return made;
+}
+
+/** Products with the matrices, on a backend if one is given: equal bit for bit. */
+export interface DenseProducts {
+  /** y = M x. x, y: (128,). */
+  product(matrix: keyof DenseMatrices, x: Float32Array, y: Float32Array): void;
+  /** Gives back what it holds of the backend's memory. */
+  release(): void;
+}
+
+/** Transposes of each other: column j of one is row j of the other. */
+const TRANSPOSE: Record<keyof DenseMatrices, keyof DenseMatrices> = {
+  rotation: "unrotation",
+  unrotation: "rotation",
+  sketch: "unsketch",
+  unsketch: "sketch",
+};
+
+/** On a backend a product is a weighted sum of columns, which adds in the same order. */
+export function denseProducts(kernels?: Kernels): DenseProducts {
+  const matrices = denseMatrices();
+  if (!kernels) return { product: (matrix, x, y) => denseProduct(matrices[matrix], x, y), release: () => {} };
+  const { arena } = kernels;
+  const vector = arena.allocate(8 * DENSE);
+  const sum = vector + 4 * DENSE;
+  const columns = new Map<keyof DenseMatrices, number>();
+  const columnsOf = (matrix: keyof DenseMatrices): number => {
+    let at = columns.get(matrix);
+    if (at === undefined) {
+      const rows = matrices[TRANSPOSE[matrix]];
+      at = arena.allocate(4 * rows.length);
+      arena.f32.set(rows, at >>> 2);
+      columns.set(matrix, at);
+    }
+    return at;
+  };
+  return {
+    product(matrix, x, y) {
+      const at = columnsOf(matrix);
+      const { f32 } = arena;
+      f32.set(x, vector >>> 2);
+      f32.fill(0, sum >>> 2, (sum >>> 2) + DENSE);
+      kernels.accumulateF32(vector, at, DENSE, DENSE, sum);
+      y.set(arena.floats(sum, DENSE));
+    },
+    release() {
+      for (const pointer of [vector, ...columns.values()]) arena.release(pointer);
+      columns.clear();
+    },
+  };
 }

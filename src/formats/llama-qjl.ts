@@ -11,10 +11,11 @@
 import { packCodes, packedBytes, unpackCodes } from "../core/bits.js";
 import { getF16, putU16 } from "../core/little-endian.js";
 import { MAX_DIM, rotate } from "../core/wht.js";
+import type { Kernels } from "../kernels/kernels.js";
 import { type Block, blockFormat } from "./block-codec.js";
 import type { Format } from "./format.js";
 import { LLAMA_THREE, LLAMA_TWO } from "./llama-codebooks.js";
-import { DENSE, denseMatrices, denseProduct } from "./llama-dense.js";
+import { DENSE, denseProducts } from "./llama-dense.js";
 import { llamaRotation } from "./llama-rotation.js";
 import { LLAMA_TINY } from "./llama-turbo.js";
 import { type NativeCodebook, nativeIndex } from "./native-codebook.js";
@@ -30,8 +31,8 @@ const SKETCH_SCALE = fround(fround(1.2533141373155003) / DENSE);
  */
 export type LegacyFault = "none" | "wht-and-no-rnorm";
 
-export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none"): Block {
-  const { rotation, unrotation, sketch, unsketch } = denseMatrices();
+export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none", kernels?: Kernels): Block {
+  const dense = denseProducts(kernels);
   const codeBytes = packedBytes(DENSE, book.bits);
   const signsAt = 4 + codeBytes;
   const bytes = signsAt + DENSE / 8;
@@ -45,7 +46,7 @@ export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none"): 
   /** mean ← Rᵀ c[indices]; overwrites z. */
   const reconstruct = (): void => {
     for (let i = 0; i < DENSE; i++) z[i] = book.centroids[indices[i]!]!;
-    denseProduct(unrotation, z, mean);
+    dense.product("unrotation", z, mean);
   };
 
   return {
@@ -58,7 +59,7 @@ export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none"): 
         const inverse = fround(1 / norm);
         for (let i = 0; i < count; i++) unit[i] = x[from + i]! * inverse;
       }
-      if (fault === "none") denseProduct(rotation, unit, z);
+      if (fault === "none") dense.product("rotation", unit, z);
       else {
         z.set(unit);
         rotate(llamaRotation(DENSE), z);
@@ -67,7 +68,7 @@ export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none"): 
       reconstruct();
       const residual = z;
       for (let i = 0; i < DENSE; i++) residual[i] = unit[i]! - mean[i]!;
-      denseProduct(sketch, residual, projected);
+      dense.product("sketch", residual, projected);
       for (let i = 0; i < DENSE; i++) signs[i] = projected[i]! >= 0 ? 1 : 0;
 
       putNativeF16(out, at, norm, x, from, count);
@@ -83,9 +84,10 @@ export function legacyBlock(book: NativeCodebook, fault: LegacyFault = "none"): 
       unpackCodes(from.subarray(at + signsAt, at + bytes), 1, signs);
       reconstruct();
       for (let i = 0; i < DENSE; i++) z[i] = 2 * signs[i]! - 1;
-      denseProduct(unsketch, z, projected);
+      dense.product("unsketch", z, projected);
       for (let i = 0; i < DENSE; i++) y[to + i] = fround(mean[i]! + fround(projected[i]! * scale)) * norm;
     },
+    release: dense.release,
   };
 }
 
@@ -100,7 +102,7 @@ const legacy = (name: string, book: NativeCodebook): Format =>
       verified: "every packed byte and decoded value, against native vectors of the CPU code of 0b3744874",
       source: "TheTom/llama-cpp-turboquant 0b3744874, ggml-turbo-quant.c",
     },
-    () => legacyBlock(book),
+    (_, kernels) => legacyBlock(book, "none", kernels),
   );
 
 export const llamaLegacyFormats: readonly Format[] = [

@@ -254,7 +254,7 @@ function rotationFaults(wire: Wire): Turn[] {
   ];
   const done = new Set([1]);
   for (const [note, gain] of scales) {
-    if (done.has(gain) || wire.bits === 1) continue; // one boundary, at zero: no gain shows
+    if (done.has(gain) || wire.boundaries.length === 1) continue; // one boundary, at zero: no gain shows
     done.add(gain);
     add(
       "rotation-scale",
@@ -298,7 +298,7 @@ function unitFaults(wire: Wire): Unit[] {
           },
         );
   // A sign tells of no positive factor behind the rotation, nor of one that all values share.
-  return wire.bits > 1 ? out : out.filter((u) => u.id !== "norm-missing" && !u.later);
+  return wire.boundaries.length !== 1 ? out : out.filter((u) => u.id !== "norm-missing" && !u.later);
 }
 
 function blockNormalised(x: Float64Array, z: Float64Array, run: number, share: number): void {

@@ -562,7 +562,7 @@ export const CODED_SLIPS: readonly Slip[] = [
     note: "top bit lost",
     stage: "pack",
     code: (c, w) => c & (2 ** (w - 1) - 1),
-    accept: ["pack-plane-missing"],
+    accept: ["pack-plane-missing", "pack-zero"], // of one bit, there is nothing else to lose
   },
   {
     id: "pack-zero",
