@@ -56,7 +56,7 @@ export function fromFronts(s: Search, view: View): Fault[] {
       for (const [t, transform] of transforms.entries()) {
         const both = view.transform && transform.id === view.transform.id;
         const before = [view.id, order.id, both ? "" : transform.id].filter((id): id is string => !!id);
-        if (faultCount(...before) > (pairs ? 2 : 1)) continue;
+        if (faultCount(...before) > (pairs ? 2 : 1) || s.budget.spent()) continue;
         const cells = new Map<number, Uint8Array>();
         const cellsOf = (g: number): Uint8Array => {
           let c = cells.get(g);
@@ -68,8 +68,8 @@ export function fromFronts(s: Search, view: View): Fault[] {
         };
         for (const recode of before.length === 0 && pairs ? [...plain, ...others] : plain)
           for (const reading of reads) {
-            const ids = [...before, recode.id, reading.id].filter((id): id is string => !!id);
-            if (faultCount(...ids) > 2 || faultCount(...ids) > 1 !== pairs) continue;
+            const count = faultCount(...before, recode.id, reading.id);
+            if (count > 2 || count > 1 !== pairs) continue;
             if (recode.id && (!reading.id || reading.id === recode.id)) continue;
             const codes = (g: number): Uint8Array => {
               const c = cellsOf(g);
@@ -81,6 +81,7 @@ export function fromFronts(s: Search, view: View): Fault[] {
             if (++looked > CLOSELY) return found;
             const parts = partsOf(view.y, codes, s.picked, wire.centroids.length, s.slack);
             if (!parts) continue;
+            const ids = [...before, recode.id, reading.id].filter((id): id is string => !!id);
             const { boundaries, centroids } = wire;
             const notes = [view.note, order.note, transform.note, recode.note, reading.note];
             const share = parts.fitting.length / heard(view, s.picked);

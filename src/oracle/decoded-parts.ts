@@ -41,8 +41,9 @@ export interface Parts {
   /** Per group; NaN where a group says nothing or something else. */
   readonly scale: Float64Array;
   readonly fitting: readonly number[];
-  /** Share of the coordinates that have another code's value. */
+  /** Share of the coordinates that have another code's value, and the groups that have none. */
   readonly off: number;
+  readonly clean: readonly number[];
 }
 
 /** Middle value of each code in a group. */
@@ -108,17 +109,21 @@ export function partsOf(
   let off = 0;
   let all = 0;
   const of = new Set(fitting);
-  for (const { g, top } of seen)
-    if (of.has(g))
-      codes(g).forEach((k, i) => {
-        all++;
-        if (Math.abs(y[g]![i]! - scale[g]! * levels[k]!) > 2.2 * slack * top) off++;
-      });
+  const clean: number[] = [];
+  for (const { g, top } of seen) {
+    if (!of.has(g)) continue;
+    const before = off;
+    codes(g).forEach((k, i) => {
+      all++;
+      if (Math.abs(y[g]![i]! - scale[g]! * levels[k]!) > 2.2 * slack * top) off++;
+    });
+    if (off === before) clean.push(g);
+  }
   // The sign that most groups agree on.
   const down = fitting.filter((g) => scale[g]! < 0).length;
   if (down > fitting.length / 2) {
     levels = levels.map((v) => -v);
     for (const g of fitting) scale[g]! *= -1;
   }
-  return { levels, scale, fitting, off: off / all };
+  return { levels, scale, fitting, off: off / all, clean };
 }

@@ -4,12 +4,13 @@
  */
 import { fits, heard } from "./decoded-fronts.js";
 import { nameFront } from "./decoded-naming.js";
-import { partsOf } from "./decoded-parts.js";
+import { type Parts, partsOf } from "./decoded-parts.js";
 import type { Search, View } from "./decoded-search.js";
 import { commonSteps } from "./decoded-steps.js";
 import { cell } from "./evidence.js";
+import { discoverLevels } from "./levels.js";
 import type { Reading } from "./readings.js";
-import { fittedTables } from "./table-fit.js";
+import { cellsOf, fittedTables } from "./table-fit.js";
 import { type Brackets, matchingTables, misfit, type Table } from "./tables.js";
 import { type Fault, faultCount } from "./verdict.js";
 
@@ -26,7 +27,7 @@ export function fromSteps(s: Search, view: View): Fault[] {
     for (const [t, transform] of transforms.entries())
       for (const { reading, from } of orders) {
         const ids = [view.id, order.id, transform.id, reading?.id].filter((id): id is string => !!id);
-        if (faultCount(...ids) > 1) continue;
+        if (faultCount(...ids) > 1 || s.budget.spent()) continue;
         const z = (g: number): Float64Array => {
           const own = s.rotated(o, t, g);
           return from ? own.map((_, i) => own[from[i]!]!) : own;
@@ -35,14 +36,9 @@ export function fromSteps(s: Search, view: View): Fault[] {
         if (!commonSteps(view.y, z, sample.slice(0, 4), most, s.slack)) continue;
         const steps = commonSteps(view.y, z, sample, most, s.slack);
         if (!steps) continue;
-        const spread = spreadOut(steps, most);
-        const middle = Float64Array.from(spread.low, (low, i) =>
-          low < -1e8 || spread.high[i]! > 1e8 ? (low < -1e8 ? -1e9 : 1e9) : (low + spread.high[i]!) / 2,
-        );
-        const codes = (g: number): Uint8Array => Uint8Array.from(z(g), (v) => cell(middle, v));
-        if (!fits(view, sample.slice(0, 6), codes, s.slack)) continue;
-        const parts = partsOf(view.y, codes, s.picked, most, s.slack);
-        if (!parts) continue;
+        const read = quantised(s, view, steps, z, sample) ?? labelled(s, view, o, z);
+        if (!read) continue;
+        const { spread, codes, parts } = read;
         const share = parts.fitting.length / heard(view, s.picked);
         const notes = [view.note, order.note, transform.note, reading?.note];
         for (const [rank, table] of tablesOf(s, spread, codes, z, parts.fitting, parts.levels).entries())
@@ -69,18 +65,63 @@ export function fromSteps(s: Search, view: View): Fault[] {
   return found;
 }
 
+interface Quantised {
+  readonly spread: Brackets;
+  readonly codes: (g: number) => Uint8Array;
+  readonly parts: Parts;
+}
+
+/** Codes between steps, where values are a function of them. */
+function quantised(
+  s: Search,
+  view: View,
+  steps: Brackets,
+  z: (g: number) => Float64Array,
+  sample: readonly number[],
+): Quantised | undefined {
+  const most = 2 ** s.wire.bits;
+  const spread = spreadOut(steps, most);
+  const middle = Float64Array.from(spread.low, (low, i) =>
+    Math.abs(low) > 1e8 ? low : (low + spread.high[i]!) / 2,
+  );
+  const codes = (g: number): Uint8Array => Uint8Array.from(z(g), (v) => cell(middle, v));
+  if (!fits(view, sample.slice(0, 6), codes, s.slack)) return undefined;
+  const parts = partsOf(view.y, codes, s.picked, most, s.slack);
+  return parts && { spread, codes, parts };
+}
+
+/** The same by the levels that the groups share: far from zero steps of several boundaries look like those of one. */
+function labelled(s: Search, view: View, o: number, z: (g: number) => Float64Array): Quantised | undefined {
+  const most = 2 ** s.wire.bits;
+  const y = view.y.map((values, g) => {
+    if (!s.picked.includes(g)) return values;
+    const due = z(g);
+    return values.reduce((sum, v, i) => sum + v * due[i]!, 0) < 0 ? values.map((v) => -v) : values;
+  });
+  const found = discoverLevels(y, s.all[o]!.groups.norm, s.picked, most, s.slack);
+  if (!found) return undefined;
+  const groups = s.picked.filter((g) => found.codes[g]);
+  const cells = cellsOf(
+    groups.flatMap((g) => Array.from(z(g))),
+    groups.flatMap((g) => Array.from(found.codes[g]!)),
+    most,
+  );
+  if (!cells || cells.length < 2) return undefined;
+  const steps = {
+    low: Float64Array.from(cells.slice(1), (c, i) => Math.min(cells[i]!.high, c.low)),
+    high: Float64Array.from(cells.slice(1), (c, i) => Math.max(cells[i]!.high, c.low)),
+  };
+  return quantised(s, view, steps, z, groups);
+}
+
 /** Boundaries of all codes from those that were seen: the ones that are missing are the outer ones. */
-function spreadOut({ low, high }: Brackets, codes: number): Brackets {
+export function spreadOut({ low, high }: Brackets, codes: number): Brackets {
   const out = { low: new Float64Array(codes - 1).fill(1e9), high: new Float64Array(codes - 1).fill(1e9) };
-  const below = low.reduce((n, v, i) => n + ((v + high[i]!) / 2 < -1e-3 * Math.abs(high[i]! - v) ? 1 : 0), 0);
   // As many codes below zero as above: the boundary nearest to zero is the middle one.
   let nearest = 0;
   for (let i = 1; i < low.length; i++)
     if (Math.abs(low[i]! + high[i]!) < Math.abs(low[nearest]! + high[nearest]!)) nearest = i;
-  const shift = Math.max(
-    0,
-    Math.min(codes - 1 - low.length, codes / 2 - 1 - (low.length % 2 ? nearest : below)),
-  );
+  const shift = Math.max(0, Math.min(codes - 1 - low.length, codes / 2 - 1 - nearest));
   out.low.fill(-1e9, 0, shift);
   out.high.fill(-1e9, 0, shift);
   low.forEach((v, i) => {
@@ -91,7 +132,7 @@ function spreadOut({ low, high }: Brackets, codes: number): Brackets {
 }
 
 /** Tables that boundaries allow, those of the levels seen first; the format's own is one of them. */
-function tablesOf(
+export function tablesOf(
   s: Search,
   steps: Brackets,
   codes: (g: number) => Uint8Array,
@@ -114,7 +155,10 @@ function tablesOf(
     high: steps.high.map((v) => (v < -1e8 ? least : v)),
   };
   const own = wire.boundaries.every((b, i) => b >= open.low[i]! - slack && b <= open.high[i]! + slack);
-  const known = matchingTables(wire, open);
+  // A table that is the format's to the last digits is none of another name.
+  const known = matchingTables(wire, open).filter(
+    (t) => misfit(t.centroids, wire.centroids) > 2e-3 || t.estimate,
+  );
   const like = known
     .map((t, i) => ({ t, i, off: Math.min(1, misfit(t.centroids, levels)) }))
     .sort((a, b) => Math.round((a.off - b.off) / 4e-4) || a.i - b.i)

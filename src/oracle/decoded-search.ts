@@ -1,4 +1,5 @@
 /** What the parts of the diagnosis of decoded values share. */
+import type { Budget } from "./budget.js";
 import type { Order } from "./packed-stage.js";
 import type { Reading } from "./readings.js";
 import type { Transform } from "./transforms.js";
@@ -23,5 +24,6 @@ export interface Search {
   readonly renormalising: boolean;
   /** Largest error of a value, in a group's largest. */
   readonly slack: number;
+  readonly budget: Budget;
   rotated(o: number, t: number, g: number): Float64Array;
 }

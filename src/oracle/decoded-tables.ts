@@ -30,7 +30,7 @@ export function fromLevels(s: Search, view: View): Fault[] {
   const out: Fault[] = [];
   for (const [o, order] of all.entries())
     for (const [t, transform] of s.transforms.entries()) {
-      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
+      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain || s.budget.spent()) continue;
       const stage = { view, o, t, codes, scale: found.scale, levels };
       out.push(...fitTables(s, stage));
       if (!view.id && !order.id && !transform.id) out.push(...misread(s, stage));

@@ -4,10 +4,12 @@
  * not, the levels that the groups share are the fork's table.
  */
 
+import { budgetOf, SEARCH_TIME } from "./budget.js";
 import { fromFronts } from "./decoded-fronts.js";
 import { decodedNorms } from "./decoded-norms.js";
 import { fromSteps } from "./decoded-quantiser.js";
 import { turnedElsewhere } from "./decoded-rotation.js";
+import { fromRough } from "./decoded-rough.js";
 import type { Search, View } from "./decoded-search.js";
 import { fitTables, fromLevels, misread } from "./decoded-tables.js";
 import { cell, distance, generic, lengthOf } from "./evidence.js";
@@ -54,6 +56,7 @@ export function diagnoseDecoded(
     all,
     transforms,
     reads: readings(wire),
+    budget: budgetOf(SEARCH_TIME),
     picked: generic(all[0]!.groups, 60),
     renormalising,
     slack: renormalising ? 1.1e-3 : rotated ? 1e-6 : 4e-6,
@@ -72,6 +75,7 @@ export function diagnoseDecoded(
   if (s.picked.length === 0) return [];
   const found: Fault[] = [];
   for (const view of views(wire, rotated, raw, transforms)) {
+    if (s.budget.spent()) break;
     const before = found.length;
     const read = readLevels(view.y, wire.centroids, (g) => all[0]!.groups.norm[g]!, s.slack);
     upright(s, view, read);
@@ -80,10 +84,12 @@ export function diagnoseDecoded(
     const explained = (least: number): boolean => found.slice(before).some((f) => f.explains > least);
     if (!explained(0.97)) found.push(...fromFronts(s, view));
     if (!explained(0.97)) found.push(...fromSteps(s, view));
+    if (!explained(0.97)) found.push(...fromRough(s, view));
     if (!explained(0.95) && readable > 0.8 * s.picked.length) found.push(...fromTables(s, view, read));
     const rough = found.slice(before).some((f) => f.id.includes("rotation-f16") && f.explains > 0.8);
     if (!rough && !explained(0.9)) found.push(...fromLevels(s, view));
-    if (found.some((f) => f.explains > 0.97 && !f.id.includes("+"))) break;
+    // Values are multiples of few levels in one basis only.
+    if (found.some((f) => f.explains > (f.id.includes("+") ? 0.985 : 0.97))) break;
   }
   if (!found.some((f) => f.explains > 0.5)) found.push(...turnedElsewhere(s, raw));
   return ranked(found);
@@ -175,7 +181,7 @@ function fromTables(s: Search, view: View, read: Leveled): Fault[] {
   const found: Fault[] = [];
   for (const [o, order] of s.all.entries())
     for (const [t, transform] of s.transforms.entries()) {
-      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain) continue;
+      if (faultCount(view.id, order.id, transform.id) > 1 || transform.gain || s.budget.spent()) continue;
       const stage = { view, o, t, codes: read.codes, scale: read.scale };
       found.push(...fitTables(s, stage, near.length > 0));
       if (!view.id && !order.id && !transform.id && near.length === 0) found.push(...misread(s, stage));

@@ -53,7 +53,14 @@ const sameHalves = (a: Float32Array, b: Float32Array): boolean =>
     (v, i) => Object.is(v, b[i]) || v === b[i] || Math.abs(v - b[i]!) <= 2 ** -10 * Math.abs(v) + 2 ** -24,
   );
 
-function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number, first: number): Generator<Job> {
+function* turboJobs(
+  s: Spec,
+  x: Float32Array,
+  pairs: boolean,
+  every: number,
+  first: number,
+  only?: string,
+): Generator<Job> {
   const packs = Object.entries(packers(s))
     .filter(([name]) => name !== "true")
     .map(([name, p]) => [name, p.id] as const);
@@ -90,6 +97,7 @@ function* turboJobs(s: Spec, x: Float32Array, pairs: boolean, every: number, fir
     if (turn++ % every !== first) continue;
     const needs = changes.map((c) => c.needs);
     const note = changes.map((c) => `${c.id} (${c.note})`).join(" & ");
+    if (only && !note.includes(only)) continue;
     const due = accepted(changes);
     const input = pick(changes, "input");
     if (input && !input(s, x)) continue;
@@ -196,7 +204,7 @@ export function sweep(o: SweepOptions): Outcome[] {
   const stock = STOCK.test(format) || side === "value";
   const jobs = stock
     ? stockJobs(format, dim, x, o.pairs ?? false, o.every ?? 1, o.first ?? 0)
-    : turboJobs(specOf(format, dim), x, o.pairs ?? false, o.every ?? 1, o.first ?? 0);
+    : turboJobs(specOf(format, dim), x, o.pairs ?? false, o.every ?? 1, o.first ?? 0, o.only);
   const out: Outcome[] = [];
   for (const job of jobs) {
     if (o.only && !job.note.includes(o.only)) continue;
