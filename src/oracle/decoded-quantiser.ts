@@ -155,10 +155,7 @@ export function tablesOf(
     high: steps.high.map((v) => (v < -1e8 ? least : v)),
   };
   const own = wire.boundaries.every((b, i) => b >= open.low[i]! - slack && b <= open.high[i]! + slack);
-  // A table that is the format's to the last digits is none of another name.
-  const known = matchingTables(wire, open).filter(
-    (t) => misfit(t.centroids, wire.centroids) > 2e-3 || t.estimate,
-  );
+  const known = matchingTables(wire, open);
   const like = known
     .map((t, i) => ({ t, i, off: Math.min(1, misfit(t.centroids, levels)) }))
     .sort((a, b) => Math.round((a.off - b.off) / 4e-4) || a.i - b.i)
@@ -173,7 +170,10 @@ export function tablesOf(
       if (!out.some((u) => u.id === t.id)) out.unshift(t);
   const free = fittedTables(wire, zs, ks)[0];
   if (free && !out.some((u) => u.id === free.id)) out.push(free);
-  return out.slice(0, TABLES);
+  // A table that is the format's to the last digits is none of another name.
+  const other = (t: { readonly centroids: Float64Array; readonly estimate?: unknown }): boolean =>
+    t.estimate !== undefined || misfit(t.centroids, wire.centroids) > 2e-3;
+  return out.filter((t) => other(t) || t.id !== "codebook-mismatch").slice(0, TABLES);
 }
 
 /** Boundaries are in the middles of the levels, in some unit. */
