@@ -185,7 +185,13 @@ export function sketchFaults(data: SketchedData, packed: Uint8Array): Fault[] {
 /**
  * Faults of norms and codes, with one of the sketch where it is not that of the bytes' own codes, nor of the right ones.
  */
-export function besideSketch(data: SketchedData, packed: Uint8Array, codec: readonly Fault[]): Fault[] {
+export function besideSketch(data: SketchedData, packed: Uint8Array, named: readonly Fault[]): Fault[] {
+  // Least squares takes ⟨z,c⟩, of which an unknown rotation tells nothing: no other rule shows there.
+  const codec = named.map((f) =>
+    f.id === "rotation-unknown+scale-rule" && data.wire.rule === "least-squares"
+      ? { ...f, id: "rotation-unknown" }
+      : f,
+  );
   let beside: Judged | undefined;
   for (const source of [packed, data.ref]) {
     const groups = groupsOf(data, source);

@@ -35,6 +35,10 @@ interface Slip {
   readonly turn?: (x: Float64Array, norm: number, z: Float64Array) => void;
   readonly book?: Book;
   readonly readBook?: Book;
+  /** What the encoder makes of its codes before it writes and sketches them. */
+  readonly relabel?: (k: number) => number;
+  /** Its scale is that of the codes so made. */
+  readonly late?: boolean;
   readonly scale?: (p: ScaleParts) => number;
   readonly half?: (v: number) => number;
   readonly codes?: (codes: Uint8Array) => Uint8Array;
@@ -94,10 +98,11 @@ function code(wire: Wire, g: Group, s: Slip, turned: Turned): Coded {
   const { x, norm } = g;
   const z = turned(s.turn, g);
   const book = s.book ?? wire;
-  const codes = Uint8Array.from(z, (v) => cell(book.boundaries, v, wire.tieDown));
-  const chosen = lengthOfCodes(book.centroids, codes) || 1;
+  const cells = Uint8Array.from(z, (v) => cell(book.boundaries, v, wire.tieDown));
+  const codes = s.relabel ? cells.map(s.relabel) : cells;
+  const chosen = lengthOfCodes(book.centroids, s.late ? codes : cells) || 1;
   let inner = 0;
-  for (let i = 0; i < z.length; i++) inner += z[i]! * book.centroids[codes[i]!]!;
+  for (let i = 0; i < z.length; i++) inner += z[i]! * book.centroids[(s.late ? codes : cells)[i]!]!;
   inner /= lengthOf(z) || 1;
   const due = wire.rule === "raw" ? norm : (norm * inner) / chosen ** 2;
   const stored = (s.half ?? f16)(s.scale ? s.scale({ norm, chosen, inner, x }) : due);
@@ -362,6 +367,13 @@ function codecSlips(wire: Wire): Slip[] {
     out.push({ id: t.id, note: `the decoder: ${t.note}`, readBook: book, single: true });
     out.push({ id: t.id, note: `the encoder: ${t.note}`, book, readBook: wire, single: true });
   }
+  for (const late of [false, true])
+    for (const [id, note, relabel] of relabels(top))
+      out.push({ id, note, relabel, single: true, ...(late ? { late } : {}) });
+  for (const t of transformFaults(wire))
+    if (t.id === "norm-missing")
+      for (const scale of [() => 1, (p: ScaleParts) => 1 / p.chosen])
+        out.push({ id: t.id, note: `${t.note}, and no norm stored`, turn: t.run, scale });
   if (wire.bits > 1)
     out.push({
       id: "codebook-truncated",
@@ -382,6 +394,26 @@ function codecSlips(wire: Wire): Slip[] {
       },
       single: true,
     });
+  }
+  return out;
+}
+
+/** Codes of a table that is out of order, or lacks entries. */
+function relabels(top: number): [string, string, (k: number) => number][] {
+  const out: [string, string, (k: number) => number][] = [];
+  if (top > 15) return out;
+  const half = top >> 1;
+  if (half > 0) {
+    out.push(["codebook-truncated", `codes & ${half}`, (k) => k & half]);
+    out.push(["codebook-truncated", `codes ${half} at most`, (k) => Math.min(k, half)]);
+    out.push(["codebook-truncated", `codes ${half + 1} at least`, (k) => Math.max(k, half + 1)]);
+  }
+  for (let a = 0; a <= top; a++) {
+    for (let b = a + 1; b <= top; b++)
+      out.push(["codebook-order", `entries ${a} and ${b} exchanged`, (k) => (k === a ? b : k === b ? a : k)]);
+    for (const b of [a - 1, a + 1])
+      if (b >= 0 && b <= top)
+        out.push(["codebook-order", `code ${a} never occurs`, (k) => (k === a ? b : k)]);
   }
   return out;
 }
@@ -420,34 +452,51 @@ function tablesOf(wire: Wire): Table[] {
 /** What the codes give is right, and what the sketch adds points nowhere known: its length says whether its weight is right. */
 function elsewhere(wire: Wire, groups: readonly Group[], turned: Turned): Fault[] {
   const ratios: number[] = [];
+  const residuals: number[] = [];
   for (const g of groups) {
     const m = code(wire, g, { id: "", note: "" }, turned);
     const added = g.y.map((v, i) => v / m.outer - m.mean[i]!);
     // A part of a wrong mean would have its direction.
     const inner = added.reduce((sum, v, i) => sum + v * m.mean[i]!, 0);
     if (Math.abs(inner) > 0.3 * lengthOf(added) * lengthOf(m.mean)) return [];
+    residuals.push(m.norm);
     ratios.push(lengthOf(added) / (lengthOf(sketchPart(wire, { id: "", note: "" }, m.residual)) || 1));
   }
-  const sorted = ratios.slice().sort((a, b) => a - b);
-  const middle = sorted[sorted.length >> 1]!;
   // Rows of a Gaussian matrix leave some of the length to chance.
   const spread = wire.dense ? 0.3 : 0.02;
-  const steady = sorted.every((v) => Math.abs(v / middle - 1) < spread);
-  if (steady && Math.abs(middle - 1) < spread)
-    return [
-      {
-        id: "qjl-projection-once",
-        explains: 0.98,
-        evidence: "what the sketch adds is as long as is due, and of some other matrix",
-      },
-    ];
-  if (!(middle > 0.02 && middle < 50)) return [];
-  const norm = !steady || Math.abs(middle - 1.5) < 1.5 * spread;
-  return [
-    {
-      id: pairId(["qjl-projection-once", norm ? "qjl-norm" : "qjl-scale"]),
-      explains: 0.975,
-      evidence: `what the sketch adds is of some other matrix, and ${middle.toFixed(3)} as long as is due`,
-    },
-  ];
+  /** What the lengths are of what is due, if they go with it. */
+  const by = (f: (g: Group, k: number) => number): number | undefined => {
+    const all = ratios.map((v, k) => v * f(groups[k]!, k)).sort((a, b) => a - b);
+    const middle = all[all.length >> 1]!;
+    return all.filter((v) => Math.abs(v / middle - 1) < spread).length > 0.9 * all.length
+      ? middle
+      : undefined;
+  };
+  const say = (id: string, explains: number, note: string): Fault[] => [{ id, explains, evidence: note }];
+  const plain = by(() => 1);
+  if (plain !== undefined && Math.abs(plain - 1) < spread)
+    return say(
+      "qjl-projection-once",
+      0.98,
+      "what the sketch adds is as long as is due, and of some other matrix",
+    );
+  const root = Math.sqrt(wire.group);
+  const known = (v: number): boolean =>
+    [root, 1 / root, Math.SQRT2, Math.SQRT1_2].some((k) => Math.abs(v / k - 1) < spread / 2);
+  const note = "what the sketch adds is of some other matrix, and of another length";
+  if (plain !== undefined && known(plain)) return say("qjl-projection-once+qjl-scale", 0.975, note);
+  if (plain !== undefined && Math.abs(plain / 1.5 - 1) < spread / 2)
+    return say("qjl-norm+qjl-projection-once", 0.975, note);
+  if (
+    by((g) => g.norm) ??
+    by((g) => 1 / g.norm) ??
+    by((_, k) => residuals[k]!) ??
+    by((g, k) => residuals[k]! / g.norm)
+  )
+    return say("qjl-norm+qjl-projection-once", 0.6, note);
+  const middle = ratios.slice().sort((a, b) => a - b)[ratios.length >> 1]!;
+  // A sketch is of what the codes miss: where these are of another rotation, it misses nearly all.
+  return middle > 1.6
+    ? say("rotation-unknown", 0.5, "what the codes give has nothing to do with the values")
+    : [];
 }
