@@ -80,13 +80,31 @@ export function packings(m: BlockModel) {
         layout: other,
       });
   }
-  return [truePacking(m), ...faults.map((f) => ({ ...f, swapNorm: f.swapNorm ?? false }))];
+  return [...[truePacking(m), ...faults].map((f) => ({ ...f, swapNorm: f.swapNorm ?? false })), ...empties(m)];
+}
+
+/** Codes of which the last bytes, or all, are never written. */
+function empties(m: BlockModel) {
+  const used = [...new Set(Array.from(m.layout, (p) => p >> 3))].sort((a, b) => a - b);
+  const counts = new Set([used.length / 2, used.length / 4, used.length / 8, 4, 1].map(Math.floor));
+  const some = [...counts]
+    .filter((n) => n > 0 && n < used.length)
+    .map((n) => ({
+      ...truePacking(m),
+      id: "pack-tail-dropped",
+      note: `the last ${n} bytes of every block's codes are zero`,
+      empty: used.slice(-n),
+    }));
+  return [
+    ...some,
+    { ...truePacking(m), id: "pack-zero", note: "the bytes of codes are zero", empty: used },
+  ];
 }
 
 export function writeBlock(
   m: BlockModel,
   c: Codes,
-  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean },
+  p: { layout: Int32Array; flip: number; mask: number; swapNorm?: boolean; empty?: readonly number[] },
   truncate: boolean,
   out: Uint8Array,
   at: number,
@@ -98,6 +116,7 @@ export function writeBlock(
       if ((code >> b) & 1) out[at + (to >> 3)]! |= 1 << (to & 7);
     }
   }
+  for (const byte of p.empty ?? []) out[at + byte] = 0;
   const half = (v: number, where: number): void => {
     const bits = truncate ? truncatedHalf(v) : toF16(v);
     out[at + where] = bits & 255;

@@ -11,7 +11,8 @@ import type { FirstDifference } from "./verdict.js";
 
 const { fround } = Math;
 
-export type Rounding = "away" | "truncate" | "even";
+/** down: what is left of a rounding where no half was added to what is cut, offset and all. */
+export type Rounding = "away" | "truncate" | "even" | "down";
 
 /** Where a block's fields lie, and its rule. */
 export interface BlockModel {
@@ -169,6 +170,7 @@ export function blockModel(format: string, side: "key" | "value", dim: number): 
 
 function round(v: number, how: Rounding): number {
   if (how === "truncate") return Math.trunc(v);
+  if (how === "down") return Math.floor(v);
   if (how === "away") return v < 0 ? Math.ceil(v - 0.5) : Math.floor(v + 0.5);
   const low = Math.floor(v);
   const part = v - low;
@@ -228,7 +230,10 @@ export function quantizeBlock(m: BlockModel, x: Float32Array, from: number, q: Q
       const low = realizar && bits === 8 ? -127 : -half;
       codes[i] = (Math.max(low, Math.min(half - 1, round(t, how))) + m.offset) & top;
     } else {
-      const v = how === "away" ? Math.trunc(fround(t + (m.offset + 0.5))) : round(t, how) + m.offset;
+      const v =
+        how === "away" || how === "down"
+          ? Math.trunc(fround(t + (how === "away" ? m.offset + 0.5 : m.offset)))
+          : round(t, how) + m.offset;
       codes[i] = Math.max(0, Math.min(top, v || 0));
     }
   }
@@ -239,6 +244,9 @@ export function quantizeBlock(m: BlockModel, x: Float32Array, from: number, q: Q
 export function quantFaults(m: BlockModel): Quant[] {
   const out: Quant[] = [
     { id: "quant-truncate", note: "codes truncated, not rounded", rounding: "truncate" },
+    ...(m.kind === "affine"
+      ? []
+      : [{ id: "quant-truncate", note: "codes cut downward, no half added", rounding: "down" as const }]),
     { id: "quant-half-even", note: "halves rounded to even", rounding: "even" },
     { id: "quant-rounded-scale", note: "codes chosen with the scale rounded to a half", roundedScale: true },
   ];
