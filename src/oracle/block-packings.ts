@@ -80,7 +80,10 @@ export function packings(m: BlockModel) {
         layout: other,
       });
   }
-  return [...[truePacking(m), ...faults].map((f) => ({ ...f, swapNorm: f.swapNorm ?? false })), ...empties(m)];
+  return [
+    ...[truePacking(m), ...faults].map((f) => ({ ...f, swapNorm: f.swapNorm ?? false })),
+    ...empties(m),
+  ];
 }
 
 /** Codes of which the last bytes, or all, are never written. */
@@ -95,10 +98,7 @@ function empties(m: BlockModel) {
       note: `the last ${n} bytes of every block's codes are zero`,
       empty: used.slice(-n),
     }));
-  return [
-    ...some,
-    { ...truePacking(m), id: "pack-zero", note: "the bytes of codes are zero", empty: used },
-  ];
+  return [...some, { ...truePacking(m), id: "pack-zero", note: "the bytes of codes are zero", empty: used }];
 }
 
 export function writeBlock(

@@ -23,7 +23,13 @@ export interface Comparison {
   /** Vectors that differ by more than the tolerance. */
   readonly wrong: readonly number[];
   /** Of the flips within the tolerance: at an exact tie, all of them down; and ties that were not flipped. */
-  readonly ties: { readonly flipped: number; readonly kept: number; readonly others: number };
+  readonly ties: {
+    readonly flipped: number;
+    readonly kept: number;
+    readonly others: number;
+    /** The fault that it is. Default: "boundary-tie". */
+    readonly id?: string;
+  };
 }
 
 /** The format's own bytes of x; what it cannot hold is mended, not refused. */

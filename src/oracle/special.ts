@@ -46,7 +46,9 @@ export function specialFaults(c: Comparison, kinds: InputKinds, vectors: number)
 }
 
 export const tieFault = (c: Comparison): Fault => ({
-  id: "boundary-tie",
+  id: c.ties.id ?? "boundary-tie",
   explains: 1,
-  evidence: `all ${c.ties.flipped} values that lie exactly on a boundary went to the lower cell, and nothing else differs`,
+  evidence: c.ties.id
+    ? `all ${c.ties.flipped} differences are values exactly between two codes, and each went to the even one`
+    : `all ${c.ties.flipped} values that lie exactly on a boundary went to the lower cell, and nothing else differs`,
 });
