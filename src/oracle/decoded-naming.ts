@@ -133,6 +133,6 @@ function scaleRules(
   if (!free) return rules;
   // The size of the table is an estimate: that scales are a multiple of the rule's is no fault of theirs.
   return rules
-    .filter((r) => exact || r.id !== "rotation-scale")
+    .filter((r) => exact || !r.gain)
     .map((r) => (r.id === "codebook-sigma" ? { note: r.note, fits: r.fits, share: r.share + 0.02 } : r));
 }

@@ -99,7 +99,7 @@ export function decodedNorms(
     }
     if (undone.length < 0.3 * cases.length || undone.length < 2) continue;
     for (const v of judge(undone).slice(0, 3)) {
-      if (v.share < 0.6 || v.id === "rotation-scale") continue;
+      if (v.share < 0.6 || v.gain) continue;
       const fits = new Uint8Array(cases.length).fill(1);
       heard.forEach((i, k) => {
         fits[i] = v.fits[k]!;
@@ -131,8 +131,8 @@ function ignored(cases: readonly NormCase[], near: number): NormVerdict[] {
 function sized(wire: Wire, cases: readonly NormCase[], renormalising: boolean, free: boolean): NormVerdict[] {
   const out: NormVerdict[] = [];
   const near = wire.normBytes === 4 ? 1e-5 : renormalising ? 8e-4 : 5.2e-4;
-  for (const { id, note, value } of encoderRules(wire.rule, wire.group)) {
-    if (id === "rotation-scale") continue;
+  for (const { id, note, value, gain } of encoderRules(wire.rule, wire.group)) {
+    if (gain) continue;
     const ratios = cases.map((c) => c.stored / value(c)).sort((a, b) => a - b);
     const middle = ratios[ratios.length >> 1] ?? 1;
     if (!(middle > 0.25 && middle < 4) || (!free && Math.abs(middle - 1) <= 4e-3)) continue;

@@ -275,8 +275,11 @@ function named(
   const out: Fault[] = [];
   for (const rule of rules)
     for (const [i, name] of namesOf(transform, wire, false).entries()) {
+      // Values and scales too large by the same: levels too small by as much, which the decoder's are not.
+      const sized = rule.gain && transform.gain && Math.abs(rule.gain / transform.gain - 1) < 1e-6;
       const all = ids.map((id) => (id === transform.id && name ? name : id));
-      const id = joined(all, rule.id);
+      const rest = rule.id?.split("+").filter((id) => id !== "rotation-scale" && id !== "codebook-sigma");
+      const id = joined(all, sized ? rest?.join("+") || undefined : rule.id);
       if ((all.length === 0 && !rule.id) || id.split("+").length > 2) continue;
       const explains = share * rule.share - 0.01 * i;
       out.push({

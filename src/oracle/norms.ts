@@ -24,6 +24,8 @@ export interface NormVerdict {
   /** Which cases it explains. */
   readonly fits: Uint8Array;
   readonly share: number;
+  /** Scales are this multiple of the format's own. */
+  readonly gain?: number;
   /** The table's size was fitted for it. */
   readonly sized?: true;
   /** Nothing is known of the rule: the codes alone tell. */
@@ -46,6 +48,8 @@ const partNorm = (x: Float64Array, from: number, count: number): number => {
 export interface EncoderRule {
   readonly id?: string;
   readonly note: string;
+  /** It is this multiple of the format's own rule. */
+  readonly gain?: number;
   readonly value: (c: NormCase) => number;
 }
 
@@ -83,8 +87,17 @@ export function encoderRules(own: NormRule, group: number): EncoderRule[] {
   ]))
     if (Math.abs(gain - 1) > 1e-9)
       list.push({
-        id: "rotation-scale",
-        note: `norms ${gain.toPrecision(4)} times too large: taken after the rotation`,
+        // Of a group of 128 no constant for another size makes a power of √2; a variance of 1/(2d) does.
+        ...(group === 128 && Math.abs(Math.abs(Math.log2(gain)) - 0.5) < 1e-9
+          ? {
+              id: "codebook-sigma",
+              note: `norms ${gain.toPrecision(4)} times too large: levels are of another variance`,
+            }
+          : {
+              id: "rotation-scale",
+              note: `norms ${gain.toPrecision(4)} times too large: taken after the rotation`,
+            }),
+        gain,
         value: (c) => gain * RULES[own](c),
       });
   for (const run of [32, 64])
@@ -129,7 +142,7 @@ export function normVerdicts(
 ): NormVerdict[] {
   const out: NormVerdict[] = [];
   if (cases.length === 0) return [{ note: "", fits: new Uint8Array(0), share: 1 }];
-  for (const { id, note, value } of list) {
+  for (const { id, note, value, gain } of list) {
     // The norm of the first 64 values of a head of 64: no rule of its own.
     if (id && cases.every((c) => Math.abs(value(c) - RULES[own](c)) <= 1e-7 * Math.abs(value(c)))) continue;
     const fits = new Uint8Array(cases.length);
@@ -159,9 +172,10 @@ export function normVerdicts(
     });
     const share = sum / cases.length;
     if (share < least) continue;
-    const base = id ? { id } : {};
+    const base = { ...(id && { id }), ...(gain && { gain }) };
     if (truncatedOnly >= 6 && contradicts <= truncatedOnly / 50)
       out.push({
+        ...base,
         id: id ? `${id}+norm-f16-truncated` : "norm-f16-truncated",
         note: `${note}${note ? ", " : ""}halves cut toward zero`,
         fits,

@@ -238,7 +238,7 @@ export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Tabl
     }
     for (const rule of rules.slice(0, 3)) {
       if (rule.open && names.length > 1) continue;
-      if (s.transform.gain && rule.id === "rotation-scale") continue; // together they are a table of another size
+      if (s.transform.gain && rule.gain) continue; // together they are a table of another size
       const id = joined(names, rule.id);
       if (names.length === 0 && !rule.id) continue;
       if (id.split("+").length > 2) continue;
