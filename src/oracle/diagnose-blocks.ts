@@ -2,7 +2,7 @@
 import { blockEncoders, blockSample, reproduced } from "./block-encoders.js";
 import { writeBlock } from "./block-packings.js";
 import { type BlockModel, type Codes, type Quant, quantizeBlock } from "./blocks.js";
-import { type Fault, pairId, ranked } from "./verdict.js";
+import { exactFirst, type Fault, pairId, ranked } from "./verdict.js";
 
 export function diagnoseBlocks(m: BlockModel, x: Float32Array, packed: Uint8Array): Fault[] {
   const sample = blockSample(m, x);
@@ -29,5 +29,5 @@ export function diagnoseBlocks(m: BlockModel, x: Float32Array, packed: Uint8Arra
       evidence: `${same} of ${blocks.length} blocks: ${e.note}`,
     });
   }
-  return ranked(out);
+  return ranked(exactFirst(out));
 }

@@ -11,7 +11,7 @@ import { otherRotation } from "./packed-rotation.js";
 import { codesAt, type Order, orders, runTogether, SLACK, type Stage, withNorms } from "./packed-stage.js";
 import { signedCandidates, stepCandidates } from "./packed-steps.js";
 import { type Transform, transformFaults, trueTransform } from "./transforms.js";
-import { type Fault, faultCount, ranked } from "./verdict.js";
+import { type Fault, faultCount, pairId, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
 /** Groups on which a candidate is confirmed. */
@@ -46,6 +46,8 @@ export function diagnosePacked(
   for (const s of survivors) found.push(...withNorms(wire, s, packed));
   const dump = { wire, all, packings, packed, budget };
   if (!found.some((f) => f.explains > 0.998)) found.push(...stepCandidates(dump, transforms));
+  const right = survivors.some((s) => !(s.order.id || s.packing.id || s.transform.id));
+  if (right && !found.some((f) => f.explains > 0.7)) return [strangeNorms(wire, packed)];
   if (!found.some((f) => f.explains > 0.7)) found.push(...signedCandidates(dump));
   if (!found.some((f) => f.explains > 0.5)) found.push(...otherRotation(wire, all, packed, packings));
   if (found.length === 0 && packings.every((p) => p.id === "pack-legacy-layout"))
@@ -57,6 +59,19 @@ export function diagnosePacked(
   return ranked(found.filter((f) => f.id !== ""));
 }
 
+/** Each wrong packing also with complemented indices. */
+const withComplements = (packings: readonly Packing[]): Packing[] => [
+  ...packings,
+  ...packings
+    .filter((p) => p.id && p.flip === 0 && !p.swapNorm)
+    .map((p) => ({
+      ...p,
+      id: pairId([p.id, "pack-inverted"]),
+      note: `${p.note}; every index is stored complemented`,
+      flip: p.mask,
+    })),
+];
+
 /** Orders and packings that the size of the dump allows; undefined where there are none. */
 function packingsOf(
   wire: Wire,
@@ -64,7 +79,7 @@ function packingsOf(
   packed: Uint8Array,
 ): { all: Order[]; packings: Packing[] } | undefined {
   const own = truePacking(wire);
-  const list = [own, ...packingFaults(wire)];
+  const list = withComplements([own, ...packingFaults(wire)]);
   const stride = wire.groups * wire.groupBytes;
   const n = x.length / wire.dim;
   const packings = list.filter((p) => p.groupBytes * wire.groups * n === packed.length);
@@ -85,6 +100,26 @@ function packingsOf(
   const written = all[0]!.groups.norm.slice(kept * wire.groups).some((v) => v > 1e-6);
   if (packings[0] === own && kept > 0 && written) all.push(...orders(wire, x, kept));
   return { all, packings };
+}
+
+/** The codes are right, and no rule makes the norms: what they are. */
+function strangeNorms(wire: Wire, packed: Uint8Array): Fault {
+  const { groupBytes, normAt, normBytes } = wire;
+  const count = Math.floor(packed.length / groupBytes);
+  let copied = 0;
+  for (let g = 1; g < count; g++) {
+    const at = g * groupBytes + normAt[0]!;
+    let same = true;
+    for (let b = at; b < at + normBytes && same; b++) same = packed[b] === packed[b - normBytes];
+    if (same) copied++;
+  }
+  return copied > 0.9 * (count - 1)
+    ? {
+        id: "overrun",
+        explains: copied / (count - 1),
+        evidence: `${copied} of ${count - 1} norms are the bytes before them: a block writes past its end`,
+      }
+    : { id: "unknown", explains: 0, evidence: "the codes are right, the norms are of no rule that is known" };
 }
 
 /** Share of codes that are those of z within the slack. */

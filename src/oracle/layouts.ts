@@ -157,6 +157,24 @@ export function packingFaults(wire: Shape): Packing[] {
     );
     add("pack-bitplane-order", "bits of the two-bit plane exchanged", planeOrder(group, from, "swapped"));
     add("pack-bitplane-order", "one-bit plane first, holding the low bit", planeOrder(group, from, "both"));
+    add("pack-bitplane-order", "one plane per bit", planar(group, bits, from, false));
+    add("pack-bitplane-order", "one plane per bit, highest first", planar(group, bits, from, true));
+    const strided = (i: number, per: number): number =>
+      per * (i % (group / per)) + Math.floor((i * per) / group);
+    for (const [note, ones] of [
+      ["both planes", 8],
+      ["the two-bit plane as the other", 4],
+      ["the two-bit plane", 1],
+    ] as const)
+      add(
+        "pack-interleaved",
+        `elements i, i + ${group / 4}, … share a byte, in ${note}`,
+        layout.map((_, k) => {
+          const i = Math.floor(k / 3);
+          if (k % 3 === 2) return layout[3 * strided(i, ones) + 2]!;
+          return layout[3 * strided(i, 4) + (k % 3)]!;
+        }),
+      );
     add("pack-plane-missing", "the plane of high bits is empty", layout, { mask: 3 });
     add("pack-plane-missing", "the plane of low bits is empty", layout, { mask: 4 });
   } else {

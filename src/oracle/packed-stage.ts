@@ -155,8 +155,25 @@ const CODES_ALONE = 0.55;
 /** What explains as much with less freedom is likelier: values of many digits, a table that is known. */
 const LAXITY = { rough: 0.0015, sized: 0.004, fitted: 0.015 };
 
-/** How much of everything a stage explains with each norm rule. table: another than the format's; its id may be empty. */
+/**
+ * How much of everything a stage explains with each norm rule; where none made the norms, with their bytes exchanged.
+ * table: another than the format's; its id may be empty.
+ */
 export function withNorms(wire: Wire, s: Stage, packed: Uint8Array, table?: Table, rough = 0): Fault[] {
+  const found = normsOf(wire, s, packed, table, rough);
+  const { packing } = s;
+  if (!packing.id || packing.swapNorm || packing.id.includes("+") || wire.normBytes !== 2) return found;
+  if (found.length === 0 || found.some((f) => f.explains > CODES_ALONE + 0.02)) return found;
+  const swapped = {
+    ...packing,
+    id: pairId([packing.id, "endian-norm"]),
+    note: `${packing.note}; the norm's bytes are exchanged`,
+    swapNorm: true,
+  };
+  return [...found, ...normsOf(wire, { ...s, packing: swapped }, packed, table, rough)];
+}
+
+function normsOf(wire: Wire, s: Stage, packed: Uint8Array, table: Table | undefined, rough: number): Fault[] {
   const t: Pick<Table, "boundaries" | "centroids" | "relabel" | "merged" | "estimate"> = table ?? wire;
   const { centroids, estimate } = t;
   const top = 2 ** wire.bits - 1;

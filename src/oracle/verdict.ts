@@ -72,6 +72,10 @@ export function ranked(faults: readonly Fault[]): Fault[] {
   return sorted.filter((f) => !seen.has(f.id) && seen.add(f.id)).slice(0, 8);
 }
 
+/** Where bytes are compared to the last, what explains all of them leaves no room for what explains most. */
+export const exactFirst = (faults: readonly Fault[]): readonly Fault[] =>
+  faults.some((f) => f.explains === 1) ? faults.filter((f) => f.explains === 1) : faults;
+
 /** Checks of bytes and of values: each once, as it fails rather than as it passes. */
 export function together(checks: readonly Check[]): Check[] {
   const worth = { fail: 2, pass: 1, info: 0 };
