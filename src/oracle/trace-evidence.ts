@@ -34,14 +34,17 @@ export function evidenceFaults(l: Loaded, sight: Sight, due: readonly Int32Array
         const shift = from.position - own.position;
         const within = from.seq === own.seq;
         if (got.side !== side) vote("kv-swapped");
-        else if (from.layer !== own.layer) vote("layer-off-by-one");
+        else if (from.layer !== own.layer && shift === 0 && related(l, from.seq, l.reads[read]!.seq!))
+          vote("layer-off-by-one");
+        // The page has come to another owner, who wrote into it since; or it had one, whose values are still read.
+        else if (from.layer !== own.layer) vote(got.token > token ? "refcount-leak" : "stale-page");
         else if (within && window && Math.abs(shift) <= 2)
           vote(t < window.sinks ? "sink-dropped" : "window-offset");
         else if (within && window && t < window.sinks) vote("sink-dropped");
         else if (within && [1, pageSize].includes(Math.abs(shift))) vote("page-table-off-by-one");
         else if (shift === 0 && related(l, from.seq, l.reads[read]!.seq!)) vote("cow-missing");
         else if (within) vote("stale-page");
-        else vote("refcount-leak");
+        else vote(got.token > token ? "refcount-leak" : "stale-page");
       }
   return [...votes].map(([id, n]) => ({
     id,

@@ -15,6 +15,27 @@ export const LIFE_FAULTS: readonly LifeFault[] = [
     sharedLength: true,
     ownLength: true,
   },
+  {
+    id: "fork-shared-length",
+    note: "a fork and its parent are one: one table, one length",
+    sharedTable: true,
+    sharedLength: true,
+  },
+  {
+    id: "fork-shared-length",
+    note: "a fork and its parent are one, and reads are as long",
+    sharedTable: true,
+    sharedLength: true,
+    ownLength: true,
+  },
+  {
+    id: "fork-shared-length",
+    note: "a fork and its parent are one, freed twice",
+    sharedTable: true,
+    sharedLength: true,
+    returnedTwice: "uncounted",
+  },
+  { id: "cow-missing", note: "a fork and its parent share one table", sharedTable: true },
   { id: "stale-page", note: "the table from before a copy is still read", stale: "after-copy" },
   {
     id: "stale-page",
@@ -31,6 +52,8 @@ export const LIFE_FAULTS: readonly LifeFault[] = [
   },
   { id: "stale-page", note: "the table from before a truncate is still read", stale: "after-truncate" },
   { id: "stale-page", note: "what was read before is read again", stale: "read" },
+  { id: "stale-page", note: "a full page is read as it was when it was read first", stale: "page" },
+  { id: "stale-page", note: "a slot is read as it was when it was read first", stale: "slot" },
   {
     id: "stale-page",
     note: "what is written where a token lay before is lost",
@@ -52,12 +75,47 @@ export const LIFE_FAULTS: readonly LifeFault[] = [
     truncateShared: "hide",
   },
   {
+    id: "truncate-shared",
+    note: "truncate shortens those that share the first page",
+    truncateShared: "shorten",
+  },
+  {
+    id: "truncate-shared",
+    note: "truncate shortens those that share the first page, and reads are as long",
+    truncateShared: "shorten",
+    ownLength: true,
+  },
+  {
     id: "refcount-leak",
     note: "fork does not count the pages it shares: freed while held",
     forkUncounted: "all",
   },
-  { id: "refcount-leak", note: "free returns pages that others hold", freeShared: true },
+  {
+    id: "refcount-leak",
+    note: "fork does not count the pages it shares: freed while held, and twice",
+    forkUncounted: "all",
+    returnedTwice: "uncounted",
+  },
+  { id: "refcount-leak", note: "free returns pages that others hold", freeShared: "free" },
+  {
+    id: "refcount-leak",
+    note: "pages that others hold are returned, and returned again",
+    freeShared: "always",
+    returnedTwice: "counted",
+  },
+  {
+    id: "refcount-leak",
+    note: "free returns pages that others hold, and they are returned again",
+    freeShared: "free",
+    returnedTwice: "uncounted",
+  },
   { id: "truncate-shared", note: "truncate returns pages that others hold", truncateShared: "free" },
+  {
+    id: "truncate-shared",
+    note: "truncate returns pages that others hold, and they are returned again",
+    truncateShared: "free",
+    returnedTwice: "uncounted",
+  },
   {
     id: "truncate-shared",
     note: "truncate clears and returns pages that others hold",
@@ -83,13 +141,15 @@ export const LIFE_FAULTS: readonly LifeFault[] = [
   },
 ];
 
-/** How caches are built, the commonest first. */
+/** How caches are built, the commonest first; what pages have no new owners for makes no difference. */
 export const HABITS: readonly Habits[] = (["layer", "shared", "pool"] as const).flatMap((tables) =>
   (["latest", "oldest", "lowest", "never"] as const).flatMap((reuse) =>
     (["never", "taken", "freed"] as const).flatMap((clears) =>
-      [false, true].flatMap((backwards) =>
+      (["never", "truncating", "always"] as const).flatMap((backwards) =>
         (["page", "filled"] as const)
           .filter((copies) => copies === "page" || tables !== "shared")
+          .filter(() => backwards === "never" || reuse === "latest" || reuse === "oldest")
+          .filter(() => clears !== "taken" || reuse !== "never")
           .map((copies) => ({ tables, reuse, backwards, clears, copies })),
       ),
     ),
@@ -98,18 +158,19 @@ export const HABITS: readonly Habits[] = (["layer", "shared", "pool"] as const).
 
 /** How pages come to new owners matters to these. */
 export const frees = (f: LifeFault): boolean =>
-  f.freeShared === true ||
+  f.freeShared !== undefined ||
   f.forkUncounted !== undefined ||
   f.copyFrees === true ||
   f.lostWrites !== undefined ||
   f.sharedLength === true ||
+  f.sharedTable === true ||
   f.stale !== undefined ||
   f.truncateShared === "free" ||
   f.truncateShared === "both";
 
 /** In what matters to the others. */
 export const PLAIN_HABITS: readonly Habits[] = HABITS.filter(
-  (h) => h.tables !== "pool" && h.reuse === "latest" && h.clears !== "freed" && !h.backwards,
+  (h) => h.tables !== "pool" && h.reuse === "latest" && h.clears !== "freed" && h.backwards === "never",
 );
 
 /** Faults of reads, of those that a cache of this shape can have. */
@@ -128,6 +189,12 @@ export function readFaults({ window, pageSize, layers }: TraceShape): ReadFault[
     { id: "page-table-off-by-one", note: "slots shifted by one", slotShift: 1 },
     { id: "page-table-off-by-one", note: "slots shifted back by one", slotShift: -1 },
     { id: "page-table-off-by-one", note: "the last slot is read from the next page", edgeShift: 1 },
+    {
+      id: "page-table-off-by-one",
+      note: "the last slot is read from the next page, if there is one",
+      edgeShift: 1,
+      tableEnd: "nearest",
+    },
     { id: "page-table-off-by-one", note: "the first slot is read from the page before", edgeShift: -1 },
   ];
   const both = [undefined, "keys", "values"] as const;

@@ -29,8 +29,8 @@ export interface Habits {
   readonly tables: "shared" | "layer" | "pool";
   /** Which page is taken: one that was freed last, first, of the lowest number, or a new one always. */
   readonly reuse: "latest" | "oldest" | "lowest" | "never";
-  /** Pages are returned from the last to the first. */
-  readonly backwards: boolean;
+  /** When pages are returned from the last to the first. */
+  readonly backwards: "never" | "truncating" | "always";
   /** What is copied of a shared page: all of it (always, where it holds all layers), or what is filled. */
   readonly copies: "page" | "filled";
   /** When a page is cleared. */
@@ -47,24 +47,31 @@ export interface LifeFault {
   readonly copy?: "empty" | "short";
   /** A copy frees the page that others still hold. */
   readonly copyFrees?: boolean;
-  /** Truncate frees pages that others hold, clears the rest of a shared page, both, lets the next append write into it, or hides what lies behind. */
-  readonly truncateShared?: "free" | "clear" | "both" | "write" | "hide";
+  /**
+   * Truncate frees pages that others hold, clears the rest of a shared page, both, lets the next append write into it,
+   * hides what lies behind, or shortens others: those that begin with the same page.
+   */
+  readonly truncateShared?: "free" | "clear" | "both" | "write" | "hide" | "shorten";
   /** What is appended is lost: to a page that had another owner, its first token, or where something lay before. */
   readonly lostWrites?: "all" | "first" | "occupied";
-  /** Free returns pages that others hold. */
-  readonly freeShared?: boolean;
+  /** Free returns pages that others hold; or everything does that gives up a page. */
+  readonly freeShared?: "free" | "always";
+  /** A page may be returned twice, and is then taken twice; its count is lost at that, or goes on. */
+  readonly returnedTwice?: "uncounted" | "counted";
   /** Fork does not count its pages, or not the last. */
   readonly forkUncounted?: "all" | "last";
   /** A fork's table lacks the last page, or the last if it is partly filled. */
   readonly forkTailLost?: "last" | "partial";
   /** Fork and parent share one length. */
   readonly sharedLength?: boolean;
+  /** Fork and parent share one table. */
+  readonly sharedTable?: boolean;
   /** Truncate forgets to shorten: later tokens land behind the old ones. */
   readonly truncateIgnored?: boolean;
   /** Reads are as long as the cache believes, not as was asked. */
   readonly ownLength?: boolean;
-  /** What is still read: the table (or the one entry) from before a copy, the table from before a truncate, what was read before. */
-  readonly stale?: "after-copy" | "after-copy-of-layer" | "entry" | "after-truncate" | "read";
+  /** What is still read: the table (or the one entry) from before a copy, the table from before a truncate, what the sequence read before, what anyone read before from the page while it was full, or from the slot. */
+  readonly stale?: "after-copy" | "after-copy-of-layer" | "entry" | "after-truncate" | "read" | "page" | "slot";
 }
 
 /** A page as it was at a moment: slots of one layer, or of all layers one after another; −1: nothing. */
@@ -128,6 +135,8 @@ export function live(
   const free: number[][] = Array.from({ length: habits.tables === "pool" ? layers : 1 }, () => []);
   const recycled = new Set<number>();
   const exposed = new Set<number>();
+  /** Per page and layer: what was read of it, for faults that read it again. */
+  const kept = new Map<number, Int32Array>();
   const sequences = new Map<string, Sequence>();
   const states: State[] = [];
   let token = 0;
@@ -153,16 +162,16 @@ export function live(
     return page;
   };
   const drop = (page: number, table: number, force: boolean): void => {
-    counts[page]!--;
-    if (counts[page]! > 0 && !force) return;
-    counts[page] = 0;
+    counts[page] = Math.max(0, counts[page]! - 1);
+    if (counts[page]! > 0 && !force && fault.freeShared !== "always") return;
+    if (fault.returnedTwice !== "counted") counts[page] = 0;
     const list = freeOf(table);
-    if (list.includes(page)) return;
+    if (!fault.returnedTwice && list.includes(page)) return;
     list.push(page);
     if (habits.clears === "freed") slots(page).fill(-1);
   };
-  const dropAll = (pages: number[], table: number, force: boolean): void => {
-    if (habits.backwards) pages.reverse();
+  const dropAll = (pages: number[], table: number, force: boolean, freeing: boolean): void => {
+    if (habits.backwards === "always" || (habits.backwards === "truncating" && !freeing)) pages.reverse();
     for (const page of pages) drop(page, table, force);
   };
   const inPlace = (s: Sequence): boolean =>
@@ -215,12 +224,17 @@ export function live(
     for (let t = 0; t < tables; t++) {
       if (shared ? before.every((n) => n <= length) : before[t]! <= length) continue;
       if (fault.stale === "after-truncate") s.old[t] = s.pages[t]!.slice();
+      if (truncateShared === "shorten")
+        for (const other of sequences.values())
+          if (other !== s && other.pages[t]![0] === s.pages[t]![0])
+            for (let l = shared ? 0 : t; l < (shared ? layers : t + 1); l++)
+              if (before[l]! > length) other.length[l] = Math.min(other.length[l]!, length);
       const most = shared ? Math.max(...s.length) : s.length[t]!;
       const keep = Math.ceil(most / pageSize);
       const gone = s.pages[t]!.splice(keep);
       if (truncateShared === "hide")
         for (const page of gone) for (let l = 0; l < layers; l++) filled.set(page * layers + l, 0);
-      dropAll(gone, t, force);
+      dropAll(gone, t, force, false);
       const last = s.pages[t]![keep - 1];
       if (last === undefined) continue;
       for (let l = shared ? 0 : t; l < (shared ? layers : t + 1); l++) {
@@ -235,6 +249,7 @@ export function live(
     }
   };
   const fork = (from: Sequence): Sequence => {
+    if (fault.sharedTable) return fault.sharedLength ? from : { ...from, length: from.length.slice() };
     const pages = from.pages.map((p) => p.slice());
     for (const [t, p] of pages.entries()) {
       const length = shared ? Math.max(...from.length) : from.length[t]!;
@@ -250,8 +265,20 @@ export function live(
       seen: [],
     };
   };
+  /** A page as it was when it was read first, for as much as was filled: all of it, or slot by slot. */
+  const again = (page: Page, key: number, offset: number, filledTo: number): Int32Array => {
+    let old = kept.get(key);
+    const until = fault.stale === "slot" ? filledTo : filledTo >= pageSize ? pageSize : 0;
+    if (!old && until > 0) kept.set(key, (old = new Int32Array(pageSize).fill(-1)));
+    if (!old || until <= 0) return page.slots;
+    const slots = page.slots.slice();
+    for (let i = 0; i < Math.min(pageSize, until); i++)
+      if (old[i] === -1) old[i] = slots[offset + i]!;
+      else slots[offset + i] = old[i]!;
+    return slots;
+  };
   /** Pages of a layer, as its table (or what is taken for it) has them. */
-  const contents = (s: Sequence, layer: number): LayerPages => {
+  const contents = (s: Sequence, layer: number, asked: boolean): LayerPages => {
     const table = shared ? 0 : layer;
     const offset = shared ? layer * pageSize : 0;
     const old = s.old[table];
@@ -260,6 +287,8 @@ export function live(
       const number = fault.stale === "entry" ? (old?.[i] ?? now) : now;
       const page = cells[number]!;
       page.seen = true;
+      if (asked && (fault.stale === "page" || fault.stale === "slot"))
+        return { slots: again(page, number * layers + layer, offset, s.length[layer]! - i * pageSize), seen: true };
       const end = fault.truncateShared === "hide" ? filled.get(number * layers + layer) : undefined;
       const seen = fault.stale === "read" ? s.seen[layer] : undefined;
       if (end === undefined && !seen) return page;
@@ -279,7 +308,7 @@ export function live(
       count: fault.ownLength ? own : asked,
       // A read comes from its own layer or, wrongly, from one beside it.
       layers: Array.from({ length: layers }, (_, l) =>
-        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers) ? contents(s, l) : NO_PAGES,
+        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers) ? contents(s, l, l === op.layer) : NO_PAGES,
       ),
     };
     if (fault.stale === "read") {
@@ -307,7 +336,7 @@ export function live(
       if (from) sequences.set(op.to!, fork(from));
     } else if (op.op === "truncate" && s) truncate(s, op.length!);
     else if (op.op === "free" && s) {
-      for (const [t, pages] of s.pages.entries()) dropAll(pages.slice(), t, fault.freeShared ?? false);
+      for (const [t, pages] of s.pages.entries()) dropAll(pages.slice(), t, fault.freeShared !== undefined, true);
       sequences.delete(op.seq!);
     } else if (op.op === "read") states.push(read(s, op));
   }

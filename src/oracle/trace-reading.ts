@@ -134,6 +134,7 @@ export function slotOf(
         fault.tableEnd === "nearest" ? Math.max(0, Math.min(pages - 1, index)) : (index + pages) % pages;
     }
   }
+  if (fault.edgeShift !== undefined && fault.tableEnd === "nearest") index = Math.min(index, pages - 1);
   return index < pages ? index * pageSize + (slot % pageSize) : -1;
 }
 
