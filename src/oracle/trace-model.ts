@@ -64,6 +64,8 @@ export interface LifeFault {
   readonly forkTailLost?: "last" | "partial";
   /** Fork and parent share one length. */
   readonly sharedLength?: boolean;
+  /** Beyond its table a sequence reads the last page. */
+  readonly pastTable?: "last";
   /** Fork and parent share one table. */
   readonly sharedTable?: boolean;
   /** Truncate forgets to shorten: later tokens land behind the old ones. */
@@ -71,7 +73,14 @@ export interface LifeFault {
   /** Reads are as long as the cache believes, not as was asked. */
   readonly ownLength?: boolean;
   /** What is still read: the table (or the one entry) from before a copy, the table from before a truncate, what the sequence read before, what anyone read before from the page while it was full, or from the slot. */
-  readonly stale?: "after-copy" | "after-copy-of-layer" | "entry" | "after-truncate" | "read" | "page" | "slot";
+  readonly stale?:
+    | "after-copy"
+    | "after-copy-of-layer"
+    | "entry"
+    | "after-truncate"
+    | "read"
+    | "page"
+    | "slot";
 }
 
 /** A page as it was at a moment: slots of one layer, or of all layers one after another; −1: nothing. */
@@ -79,6 +88,8 @@ export interface Page {
   readonly slots: Int32Array;
   /** Somebody saw it as it is: the next to write takes a copy. */
   seen: boolean;
+  /** What was made of a part of it last, once it was seen. */
+  digest?: { readonly from: number; readonly to: number; readonly value: number };
 }
 
 /** The pages of a layer's table, where in them the layer begins, and how many tokens it has. */
@@ -86,6 +97,8 @@ export interface LayerPages {
   readonly pages: readonly Page[];
   readonly offset: number;
   readonly length: number;
+  /** What was made of all of it. */
+  digest?: number;
 }
 
 const NO_PAGES: LayerPages = { pages: [], offset: 0, length: 0 };
@@ -109,6 +122,8 @@ interface Sequence {
   readonly old: (number[] | undefined)[];
   /** Per layer: what reads gave. */
   readonly seen: number[][];
+  /** Per layer: what its pages held at the last read; nothing changes between reads that follow one another. */
+  readonly found: { readonly edition: number; readonly pages: LayerPages }[];
 }
 
 /** Replays operations; what every read finds. */
@@ -140,6 +155,8 @@ export function live(
   const sequences = new Map<string, Sequence>();
   const states: State[] = [];
   let token = 0;
+  /** Operations that are no reads. */
+  let edition = 0;
 
   const freeOf = (table: number): number[] => free[habits.tables === "pool" ? table : 0]!;
   const take = (table: number): number => {
@@ -249,7 +266,8 @@ export function live(
     }
   };
   const fork = (from: Sequence): Sequence => {
-    if (fault.sharedTable) return fault.sharedLength ? from : { ...from, length: from.length.slice() };
+    if (fault.sharedTable)
+      return fault.sharedLength ? from : { ...from, length: from.length.slice(), found: [] };
     const pages = from.pages.map((p) => p.slice());
     for (const [t, p] of pages.entries()) {
       const length = shared ? Math.max(...from.length) : from.length[t]!;
@@ -263,6 +281,7 @@ export function live(
       length: fault.sharedLength ? from.length : from.length.slice(),
       old: [],
       seen: [],
+      found: [],
     };
   };
   /** A page as it was when it was read first, for as much as was filled: all of it, or slot by slot. */
@@ -288,7 +307,10 @@ export function live(
       const page = cells[number]!;
       page.seen = true;
       if (asked && (fault.stale === "page" || fault.stale === "slot"))
-        return { slots: again(page, number * layers + layer, offset, s.length[layer]! - i * pageSize), seen: true };
+        return {
+          slots: again(page, number + offset / width, offset, s.length[layer]! - i * pageSize),
+          seen: true,
+        };
       const end = fault.truncateShared === "hide" ? filled.get(number * layers + layer) : undefined;
       const seen = fault.stale === "read" ? s.seen[layer] : undefined;
       if (end === undefined && !seen) return page;
@@ -297,7 +319,20 @@ export function live(
       if (seen) masked.set(seen.slice(i * pageSize, (i + 1) * pageSize), offset);
       return { slots: masked, seen: true };
     });
-    return { pages, offset, length: s.length[layer]! };
+    const length = s.length[layer]!;
+    if (fault.pastTable === "last" && pages.length > 0)
+      while (pages.length * pageSize < length) pages.push(pages[pages.length - 1]!);
+    return { pages, offset, length };
+  };
+  /** Those that depend on what was read before are made anew. */
+  const remembers = ["read", "page", "slot"].includes(fault.stale ?? "");
+  const unchanged = (s: Sequence, layer: number, asked: boolean): LayerPages => {
+    if (remembers) return contents(s, layer, asked);
+    const known = s.found[layer];
+    if (known?.edition === edition) return known.pages;
+    const pages = contents(s, layer, asked);
+    s.found[layer] = { edition, pages };
+    return pages;
   };
   const read = (s: Sequence | undefined, op: Operation): State => {
     const asked = op.length!;
@@ -308,7 +343,9 @@ export function live(
       count: fault.ownLength ? own : asked,
       // A read comes from its own layer or, wrongly, from one beside it.
       layers: Array.from({ length: layers }, (_, l) =>
-        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers) ? contents(s, l, l === op.layer) : NO_PAGES,
+        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers)
+          ? unchanged(s, l, l === op.layer)
+          : NO_PAGES,
       ),
     };
     if (fault.stale === "read") {
@@ -321,6 +358,7 @@ export function live(
     return state;
   };
   for (const op of ops) {
+    if (op.op !== "read") edition++;
     const s = sequences.get(op.seq ?? "");
     if (op.op === "create")
       sequences.set(op.seq!, {
@@ -329,6 +367,7 @@ export function live(
         length: new Array<number>(layers).fill(0),
         old: [],
         seen: [],
+        found: [],
       });
     else if (op.op === "append" && s) append(s, op.layer!, op.count!);
     else if (op.op === "fork") {
@@ -336,7 +375,8 @@ export function live(
       if (from) sequences.set(op.to!, fork(from));
     } else if (op.op === "truncate" && s) truncate(s, op.length!);
     else if (op.op === "free" && s) {
-      for (const [t, pages] of s.pages.entries()) dropAll(pages.slice(), t, fault.freeShared !== undefined, true);
+      for (const [t, pages] of s.pages.entries())
+        dropAll(pages.slice(), t, fault.freeShared !== undefined, true);
       sequences.delete(op.seq!);
     } else if (op.op === "read") states.push(read(s, op));
   }

@@ -3,9 +3,9 @@
  * built in every usual way; then two at once.
  */
 import { evidenceFaults } from "./trace-evidence.js";
-import { frees, HABITS, LIFE_FAULTS, PLAIN_HABITS, readFaults } from "./trace-faults.js";
+import { ALIAS_FAULTS, frees, HABITS, LIFE_FAULTS, PLAIN_HABITS, readFaults } from "./trace-faults.js";
 import type { Loaded } from "./trace-loaded.js";
-import { type Habits, type LifeFault, live, type Page, type State } from "./trace-model.js";
+import { type Habits, type LayerPages, type LifeFault, live, type Page, type State } from "./trace-model.js";
 import {
   layerOf,
   mergedReads,
@@ -169,14 +169,18 @@ class Search {
         this.#keep({ faults: [read], life: NO_LIFE_FAULT, read }, score);
       }
     this.#reads.sort((a, b) => left.get(a)! - left.get(b)!);
+    for (const faults of [LIFE_FAULTS, ALIAS_FAULTS]) this.#lifeFaults(faults);
+  }
+
+  #lifeFaults(faults: readonly LifeFault[]): void {
     for (const habits of HABITS) {
       if (this.#done || this.#work > WORK) return;
-      for (const fault of LIFE_FAULTS) {
+      for (const fault of faults) {
         if (!frees(fault) && !PLAIN_HABITS.includes(habits)) continue;
         const life = this.#lived(fault, habits);
         if (!this.#fresh(life)) continue;
         this.#lives.push(life);
-        const score = this.#score(life, NO_READ_FAULT);
+        const score = this.#score(life, NO_READ_FAULT, this.#before);
         if (score.left < this.#before) this.#helpful.push({ life, left: score.left });
         this.#keep({ faults: [fault], life: fault, read: NO_READ_FAULT }, score);
       }
@@ -264,21 +268,31 @@ class Search {
 
 const SIDES = ["keys", "values"] as const;
 
-const digests = new WeakMap<Page, Map<number, { readonly to: number; readonly digest: number }>>();
-
 /** Of what lies in a layer's part of a page, up to a slot. */
 function digestOf(page: Page, from: number, to: number): number {
-  const known = digests.get(page)?.get(from);
-  if (known !== undefined && known.to === to) return known.digest;
-  let digest = 0x811c9dc5;
+  const known = page.digest;
+  if (known && known.from === from && known.to === to) return known.value;
+  let value = 0x811c9dc5;
   for (let i = from; i < to; i++) {
-    digest = Math.imul(digest ^ page.slots[i]!, 0x01000193);
-    digest ^= digest >>> 15;
+    value = Math.imul(value ^ page.slots[i]!, 0x01000193);
+    value ^= value >>> 15;
   }
-  let all = digests.get(page);
-  if (!all) digests.set(page, (all = new Map()));
-  all.set(from, { to, digest });
-  return digest;
+  page.digest = { from, to, value };
+  return value;
+}
+
+/** Of all that a layer's pages hold. */
+function digestOfLayer(layer: LayerPages, pageSize: number): number {
+  if (layer.digest !== undefined) return layer.digest;
+  const { pages, offset, length } = layer;
+  let value = Math.imul(pages.length ^ 0x811c9dc5, 0x01000193) ^ length;
+  for (let i = 0; i < pages.length && i * pageSize < length; i++) {
+    const tokens = Math.min(pageSize, length - i * pageSize);
+    value = Math.imul(value ^ digestOf(pages[i]!, offset, offset + tokens), 0x01000193);
+    value ^= value >>> 15;
+  }
+  layer.digest = value;
+  return value;
 }
 
 /** A digest of what all reads find. */
@@ -292,14 +306,7 @@ function markOf(states: readonly State[], pageSize: number): string {
   for (const { own, count, layers } of states) {
     add(own);
     add(count);
-    for (const { pages, offset, length } of layers) {
-      add(pages.length);
-      add(length);
-      pages.forEach((page, i) => {
-        const tokens = Math.min(pageSize, length - i * pageSize);
-        if (tokens > 0) add(digestOf(page, offset, offset + tokens));
-      });
-    }
+    for (const layer of layers) add(digestOfLayer(layer, pageSize));
   }
   return `${a} ${b}`;
 }
