@@ -134,5 +134,7 @@ function scaleRules(
   // The size of the table is an estimate: that scales are a multiple of the rule's is no fault of theirs.
   return rules
     .filter((r) => exact || !r.gain)
-    .map((r) => (r.id === "codebook-sigma" ? { note: r.note, fits: r.fits, share: r.share + 0.02 } : r));
+    .map((r) =>
+      r.id === "codebook-sigma" ? { note: r.note, fits: r.fits, share: Math.min(1, r.share + 0.02) } : r,
+    );
 }

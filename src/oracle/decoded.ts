@@ -11,7 +11,7 @@ import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { modelOf } from "./models.js";
 import { relatedValues } from "./relatives.js";
-import { beyondTail, emptyTail, throughRemains } from "./remains.js";
+import { beyondTail, emptyEnds, emptyTail, throughRemains } from "./remains.js";
 import { sketchValueFaults } from "./sketch-values.js";
 import { inputKinds, specialFaults } from "./special.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
@@ -128,6 +128,13 @@ function diagnosed(
   const wire = wireOf(format, dim, seed, side);
   const { rotated } = findFormat(format);
   const found = [...relatedValues(options, decoded), ...swapped(due, decoded, width, n)];
+  const block = wire?.group ?? width;
+  const ends =
+    inner || width % block !== 0
+      ? undefined
+      : (emptyEnds(due, decoded, block, width) ?? emptyEnds(due, decoded, width, width));
+  if (ends)
+    found.push(...throughRemains([ends], ({ rest }) => judge(options, { ref, due }, rest, width, true)));
   const tail = inner ? undefined : emptyTail(due, decoded, width);
   if (tail)
     found.push(
@@ -154,7 +161,21 @@ function diagnosed(
   if (model) found.push(...model.valueFaults(x, due.subarray(from * width, to * width), y));
   else if (wire) found.push(...diagnoseDecoded(wire, rotated, x, y));
   else if (blocks) found.push(...diagnoseDecodedBlocks(blocks, x, y));
-  return found;
+  return besideTruncation(found);
+}
+
+/** A fault explains no more alone than beside truncated halves, since a last place is no fault: but they are one. */
+function besideTruncation(found: readonly Fault[]): Fault[] {
+  const cut = "norm-f16-truncated";
+  const beside = found
+    .filter((f) => f.explains > 0.97 && f.id.split("+").includes(cut))
+    .map((f) =>
+      f.id
+        .split("+")
+        .filter((id) => id !== cut)
+        .join("+"),
+    );
+  return found.map((f) => (f.id && beside.includes(f.id) ? { ...f, explains: f.explains - 0.05 } : f));
 }
 
 /** Decoded to the original basis where the engine's stays rotated: compared in the wrong basis. */

@@ -10,6 +10,7 @@ import { decodedNorms } from "./decoded-norms.js";
 import { fromSteps } from "./decoded-quantiser.js";
 import { turnedElsewhere } from "./decoded-rotation.js";
 import { fromRough } from "./decoded-rough.js";
+import { fromRuns } from "./decoded-runs.js";
 import type { Search, View } from "./decoded-search.js";
 import { fitTables, fromLevels, misread } from "./decoded-tables.js";
 import { cell, distance, generic, lengthOf } from "./evidence.js";
@@ -18,7 +19,7 @@ import { joined, type NormCase, type NormVerdict } from "./norms.js";
 import { type Order, orders } from "./packed-stage.js";
 import { type Reading, readings } from "./readings.js";
 import { roughTally } from "./rough-rotation.js";
-import { namesOf, type Transform, transformFaults, trueTransform } from "./transforms.js";
+import { namesOf, type Transform, transformFaults, trueTransform, trueUnrotation } from "./transforms.js";
 import { type Fault, faultCount, ranked } from "./verdict.js";
 import type { Wire } from "./wire.js";
 
@@ -85,6 +86,7 @@ export function diagnoseDecoded(
     if (!explained(0.97)) found.push(...fromFronts(s, view));
     if (!explained(0.97)) found.push(...fromSteps(s, view));
     if (!explained(0.97)) found.push(...fromRough(s, view));
+    if (!explained(0.9)) found.push(...fromRuns(s, view));
     if (!explained(0.95) && readable > 0.8 * s.picked.length) found.push(...fromTables(s, view, read));
     const rough = found.slice(before).some((f) => f.id.includes("rotation-f16") && f.explains > 0.8);
     if (!rough && !explained(0.9)) found.push(...fromLevels(s, view));
@@ -137,6 +139,7 @@ function views(
     return [
       { id: "", note: "", y: raw },
       { id: plain, note: "values are in the original basis", y: turned },
+      ...turnedTwice(wire, raw),
     ];
   }
   return [
@@ -146,6 +149,19 @@ function views(
       .filter((t) => WRONG_INVERSES.includes(t.id ?? "") && t.id !== "rotation-missing")
       .map((t) => ({ id: t.id!, note: `un-rotated: ${t.note}`, y: through(t), transform: t })),
   ];
+}
+
+/** Values that the decoder rotated once more, where it should have left them or turned them back. */
+function turnedTwice(wire: Wire, raw: readonly Float64Array[]): View[] {
+  const id = wire.dense ? "rotation-transposed" : "rotation-signs-swapped";
+  // Without signs the transform is its own inverse.
+  if (!transformFaults(wire).some((t) => t.id === id)) return [];
+  const y = raw.map((values) => {
+    const z = values.slice();
+    trueUnrotation(wire, z);
+    return z;
+  });
+  return [{ id, note: "the decoder applies the forward rotation", y }];
 }
 
 /** The format's own levels: codes and scales as if from bytes. */
@@ -212,6 +228,7 @@ function confirm(
   const { groups } = s.all[o]!;
   const transform = s.transforms[t]!;
   const cases: NormCase[] = [];
+  const written: NormCase[] = [];
   let fitting = 0;
   let counted = 0;
   for (let g = 0; g < groups.count; g++) {
@@ -227,10 +244,14 @@ function confirm(
     if (off > 0) continue;
     fitting++;
     cases.push(normCase(s, groups, g, z, own, codes, read.scale[g]!));
+    if (reading.id === "codebook-truncated") written.push(normCase(s, groups, g, z, codes, codes, read.scale[g]!));
   }
   const share = fitting / Math.max(1, counted);
   const notes = [view.note, s.all[o]!.note, transform.note, reading.note];
-  const rules = decodedNorms(wire, cases, s.renormalising).slice(0, 2);
+  let rules = decodedNorms(wire, cases, s.renormalising).slice(0, 2);
+  // Codes that the encoder cut short may have been so before it took their length.
+  if (reading.id === "codebook-truncated" && !rules.some((r) => !r.id && r.share > 0.9))
+    rules = [...decodedNorms(wire, written, s.renormalising).filter((r) => !r.id), ...rules].slice(0, 2);
   return named(ids, transform, wire, share, rules, notes, groups.count);
 }
 

@@ -36,6 +36,51 @@ export function emptyTail<T extends Uint8Array | Float32Array>(
   };
 }
 
+/**
+ * Zeros at the end of every block, where other things are due: what is there, with what is due in their place. block:
+ * values.
+ */
+export function emptyEnds(
+  due: Float32Array,
+  given: Float32Array,
+  block: number,
+  dim: number,
+): Remains<Float32Array> | undefined {
+  let kept = 0;
+  let lost = 0;
+  let size = 0;
+  for (let at = 0; at < given.length; at += block) {
+    let end = block;
+    while (end > 0 && given[at + end - 1] === 0) end--;
+    let here = 0;
+    for (let i = at + end; i < at + block; i++) if (due[i] !== 0) here++;
+    // Blocks that are zero altogether say nothing of their ends.
+    if (end === 0) continue;
+    kept = Math.max(kept, end);
+    lost += here;
+    size++;
+  }
+  if (size < 2 || block - kept < 4 || lost < 0.5 * size * (block - kept)) return undefined;
+  const rest = given.slice();
+  for (let at = 0; at < rest.length; at += block) {
+    let dg = 0;
+    let dd = 0;
+    for (let i = at; i < at + kept; i++) {
+      dg += due[i]! * given[i]!;
+      dd += due[i]! ** 2;
+    }
+    const scale = Number.isFinite(dg) && dd > 0 && Math.abs(dg / dd - 1) > 1e-6 ? dg / dd : 1;
+    for (let i = at + kept; i < at + block; i++) rest[i] = due[i]! * scale;
+  }
+  return {
+    id: "pack-tail-dropped",
+    note: `the last ${block - kept} of every ${block} values are zero`,
+    from: 0,
+    to: given.length / dim,
+    rest,
+  };
+}
+
 const EMPTY = ["pack-tail-dropped", "pack-zero", "decode-zero"];
 
 /**
