@@ -244,7 +244,8 @@ function confirm(
     if (off > 0) continue;
     fitting++;
     cases.push(normCase(s, groups, g, z, own, codes, read.scale[g]!));
-    if (reading.id === "codebook-truncated") written.push(normCase(s, groups, g, z, codes, codes, read.scale[g]!));
+    if (reading.id === "codebook-truncated")
+      written.push(normCase(s, groups, g, z, codes, codes, read.scale[g]!));
   }
   const share = fitting / Math.max(1, counted);
   const notes = [view.note, s.all[o]!.note, transform.note, reading.note];
