@@ -15,6 +15,3 @@ export function budgetOf(milliseconds: number): Budget {
   const end = performance.now() + milliseconds;
   return { spent: () => performance.now() > end };
 }
-
-/** No end. */
-export const UNLIMITED: Budget = { spent: () => false };
