@@ -337,20 +337,19 @@ export function live(
   const read = (s: Sequence | undefined, op: Operation): State => {
     const asked = op.length!;
     if (!s) return { own: asked, count: asked, layers: [] };
-    const own = s.length[op.layer!]!;
+    const at = op.layer!;
+    const own = s.length[at]!;
+    // A read comes from its own layer or, wrongly, from one beside it.
+    const found = new Array<LayerPages>(layers).fill(NO_PAGES);
+    for (const l of [(at + layers - 1) % layers, (at + 1) % layers, at]) found[l] = unchanged(s, l, l === at);
     const state = {
       own: fault.sharedLength && !fault.ownLength ? Math.max(own, asked) : own,
       count: fault.ownLength ? own : asked,
-      // A read comes from its own layer or, wrongly, from one beside it.
-      layers: Array.from({ length: layers }, (_, l) =>
-        [0, 1, layers - 1].includes((l - op.layer! + layers) % layers)
-          ? unchanged(s, l, l === op.layer)
-          : NO_PAGES,
-      ),
+      layers: found,
     };
     if (fault.stale === "read") {
-      const { pages, offset } = state.layers[op.layer!]!;
-      s.seen[op.layer!] = Array.from(
+      const { pages, offset } = found[at]!;
+      s.seen[at] = Array.from(
         { length: own },
         (_, i) => pages[Math.floor(i / pageSize)]?.slots[offset + (i % pageSize)] ?? -1,
       );

@@ -2,10 +2,12 @@
  * Which faults of a cache reproduce what was read: every fault alone, of the cache's life and of its reads, in caches
  * built in every usual way; then two at once.
  */
+import { markOf } from "./trace-digest.js";
 import { evidenceFaults } from "./trace-evidence.js";
 import { ALIAS_FAULTS, frees, HABITS, LIFE_FAULTS, PLAIN_HABITS, readFaults } from "./trace-faults.js";
+import { IdleHabits } from "./trace-habits.js";
 import type { Loaded } from "./trace-loaded.js";
-import { type Habits, type LayerPages, type LifeFault, live, type Page, type State } from "./trace-model.js";
+import { type Habits, type LifeFault, live, type State } from "./trace-model.js";
 import {
   layerOf,
   mergedReads,
@@ -31,6 +33,8 @@ const SECOND = 0.1;
 const REST = 0.25;
 /** So many hypotheses are tried with every habit. */
 const REFINED = 12;
+/** With a second fault of life, the first is tried as so many habits make it, those that explain most. */
+const BEST_HABITS = 6;
 
 interface Hypothesis {
   readonly faults: readonly (LifeFault | ReadFault)[];
@@ -134,12 +138,15 @@ class Search {
 
   #lived(fault: LifeFault, habits: Habits): Life {
     this.#work += this.#replay;
-    return { fault, habits, states: live(this.#l.trace, this.#l.trace.ops, fault, habits) };
+    return {
+      fault,
+      habits,
+      states: live(this.#l.trace, this.#l.trace.ops, fault, habits),
+    };
   }
 
   /** The same tokens as an earlier life's are none. */
-  #fresh(life: Life): boolean {
-    const mark = markOf(life.states, this.#l.trace.pageSize);
+  #fresh(life: Life, mark = markOf(life.states, this.#l.trace.pageSize)): boolean {
     return !this.#seen.has(mark) && this.#seen.add(mark) !== undefined;
   }
 
@@ -173,12 +180,16 @@ class Search {
   }
 
   #lifeFaults(faults: readonly LifeFault[]): void {
+    const idle = new IdleHabits();
     for (const habits of HABITS) {
       if (this.#done || this.#work > WORK) return;
       for (const fault of faults) {
         if (!frees(fault) && !PLAIN_HABITS.includes(habits)) continue;
+        if (idle.skips(fault, habits)) continue;
         const life = this.#lived(fault, habits);
-        if (!this.#fresh(life)) continue;
+        const mark = markOf(life.states, this.#l.trace.pageSize);
+        idle.learn(fault, habits, mark);
+        if (!this.#fresh(life, mark)) continue;
         this.#lives.push(life);
         const score = this.#score(life, NO_READ_FAULT, this.#before);
         if (score.left < this.#before) this.#helpful.push({ life, left: score.left });
@@ -207,7 +218,11 @@ class Search {
                 [b, a],
               ]
             : [[a, b]]) {
-            const hypothesis = { faults: [a, b], life: NO_LIFE_FAULT, read: mergedReads(order) };
+            const hypothesis = {
+              faults: [a, b],
+              life: NO_LIFE_FAULT,
+              read: mergedReads(order),
+            };
             if (this.#pair(hypothesis, base)) return;
           }
         }
@@ -215,7 +230,11 @@ class Search {
 
   /** One of the two explains something alone. */
   #twoLives(): void {
-    for (const { life } of this.#helpful.sort((a, b) => a.left - b.left))
+    const tried = new Map<LifeFault, number>();
+    for (const { life } of this.#helpful.sort((a, b) => a.left - b.left)) {
+      const times = tried.get(life.fault) ?? 0;
+      if (times >= BEST_HABITS) continue;
+      tried.set(life.fault, times + 1);
       for (const other of LIFE_FAULTS) {
         if (life.fault.id === other.id) continue;
         if (this.#work > WORK) return;
@@ -224,6 +243,7 @@ class Search {
         if (!this.#fresh(lived)) continue;
         if (this.#pair({ faults: [life.fault, other], life: both, read: NO_READ_FAULT }, lived)) return;
       }
+    }
   }
 
   /** Two at once: kept if they leave less than any before; whether that is nothing, or there is no more time. */
@@ -267,46 +287,3 @@ class Search {
 }
 
 const SIDES = ["keys", "values"] as const;
-
-/** Of what lies in a layer's part of a page, up to a slot. */
-function digestOf(page: Page, from: number, to: number): number {
-  const known = page.digest;
-  if (known && known.from === from && known.to === to) return known.value;
-  let value = 0x811c9dc5;
-  for (let i = from; i < to; i++) {
-    value = Math.imul(value ^ page.slots[i]!, 0x01000193);
-    value ^= value >>> 15;
-  }
-  page.digest = { from, to, value };
-  return value;
-}
-
-/** Of all that a layer's pages hold. */
-function digestOfLayer(layer: LayerPages, pageSize: number): number {
-  if (layer.digest !== undefined) return layer.digest;
-  const { pages, offset, length } = layer;
-  let value = Math.imul(pages.length ^ 0x811c9dc5, 0x01000193) ^ length;
-  for (let i = 0; i < pages.length && i * pageSize < length; i++) {
-    const tokens = Math.min(pageSize, length - i * pageSize);
-    value = Math.imul(value ^ digestOf(pages[i]!, offset, offset + tokens), 0x01000193);
-    value ^= value >>> 15;
-  }
-  layer.digest = value;
-  return value;
-}
-
-/** A digest of what all reads find. */
-function markOf(states: readonly State[], pageSize: number): string {
-  let a = 0x811c9dc5;
-  let b = 0x9e3779b9;
-  const add = (n: number): void => {
-    a = Math.imul(a ^ n, 0x01000193);
-    b = Math.imul(b + n, 0x85ebca6b) ^ (b >>> 13);
-  };
-  for (const { own, count, layers } of states) {
-    add(own);
-    add(count);
-    for (const layer of layers) add(digestOfLayer(layer, pageSize));
-  }
-  return `${a} ${b}`;
-}
