@@ -23,8 +23,10 @@ import { type Fault, pairId } from "./verdict.js";
 const NO_LIFE_FAULT: LifeFault = { id: "", note: "" };
 const NO_READ_FAULT: ReadFault = { id: "", note: "" };
 
-/** Vectors compared, or tokens replayed, per stage at most: some tenths of a second. */
-const WORK = 1e7;
+/** Vectors compared, or tokens replayed, per stage at most, counted so that no machine's load changes an answer: half a second. */
+const WORK = 8e6;
+/** In all stages together: little more than a second. */
+const ALL_WORK = 1.6e7;
 /** A hypothesis that leaves more than this share of what is wrong explains nothing. */
 const LEFT = 0.8;
 /** What a pair that leaves something has to explain more than one fault alone. */
@@ -83,6 +85,8 @@ class Search {
   #least: Score;
   #refined = 0;
   #work = 0;
+  /** Of work, in this stage. */
+  #limit = WORK;
 
   constructor(l: Loaded, sight: Sight) {
     this.#l = l;
@@ -94,10 +98,13 @@ class Search {
   }
 
   run(): void {
+    let left = ALL_WORK;
     for (const stage of [this.#singles, this.#withReads, this.#twoReads, this.#twoLives]) {
+      this.#limit = Math.min(WORK, left);
       this.#work = 0;
       stage.call(this);
       if (this.#done) return;
+      left -= this.#work;
     }
   }
 
@@ -182,7 +189,8 @@ class Search {
   #lifeFaults(faults: readonly LifeFault[]): void {
     const idle = new IdleHabits();
     for (const habits of HABITS) {
-      if (this.#done || this.#work > WORK) return;
+      // Every fault is tried in a cache as most are.
+      if (this.#done || (habits !== HABITS[0] && this.#work > this.#limit)) return;
       for (const fault of faults) {
         if (!frees(fault) && !PLAIN_HABITS.includes(habits)) continue;
         if (idle.skips(fault, habits)) continue;
@@ -237,7 +245,7 @@ class Search {
       tried.set(life.fault, times + 1);
       for (const other of LIFE_FAULTS) {
         if (life.fault.id === other.id) continue;
-        if (this.#work > WORK) return;
+        if (this.#work > this.#limit) return;
         const both = { ...life.fault, ...other, id: "", note: "" };
         const lived = this.#lived(both, life.habits);
         if (!this.#fresh(lived)) continue;
@@ -254,7 +262,7 @@ class Search {
       this.#least = score;
       this.#keep(hypothesis, score);
     }
-    return (score.left === 0 && score.rest === 0) || this.#work > WORK;
+    return (score.left === 0 && score.rest === 0) || this.#work > this.#limit;
   }
 
   /** Of more than `most`, no more are counted. */
