@@ -210,15 +210,40 @@ function permuted(wire: Wire, cells: readonly Cell[]): Table[] {
     solid.forEach((r, i) => {
       ordered[r.code] = wire.centroids[i]!;
     });
-  return [
-    {
-      id: "codebook-order",
-      note: `codes in the order ${solid.map((r) => r.code).join(" ")}`,
-      boundaries,
-      centroids: ordered,
-      relabel,
-    },
-  ];
+  const table: Table = {
+    id: "codebook-order",
+    note: `codes in the order ${solid.map((r) => r.code).join(" ")}`,
+    boundaries,
+    centroids: ordered,
+    relabel,
+  };
+  const moved = movedEntry(wire, solid);
+  return moved ? [{ ...table, ...moved, estimate: "shape" }, table] : [table];
+}
+
+/** One entry of the format's table has another value, and the boundaries are in the middles of what is left. */
+function movedEntry(wire: Wire, cells: readonly Cell[]): Pick<Table, "centroids" | "note"> | undefined {
+  const near = 4e-3 / Math.sqrt(wire.group);
+  const between = cells.slice(1).map((c, i) => (c.low + cells[i]!.high) / 2);
+  const middle = (i: number): number =>
+    (wire.centroids[cells[i]!.code]! + wire.centroids[cells[i + 1]!.code]!) / 2;
+  let best: { at: number; value: number; off: number } | undefined;
+  for (const at of cells.keys()) {
+    const rest = cells.filter((_, i) => i !== at);
+    if (rest.some((c, i) => i > 0 && c.code < rest[i - 1]!.code)) continue;
+    const values = [at - 1, at]
+      .filter((i) => i >= 0 && i < between.length)
+      .map((i) => 2 * between[i]! - wire.centroids[cells[i === at ? at + 1 : at - 1]!.code]!);
+    const others = between.map((b, i) => (i === at || i === at - 1 ? 0 : Math.abs(b - middle(i))));
+    const off = Math.max(...others, (Math.max(...values) - Math.min(...values)) / 4);
+    if (off <= near && (!best || off < best.off))
+      best = { at, value: values.reduce((a, b) => a + b, 0) / values.length, off };
+  }
+  if (!best) return undefined;
+  const { code } = cells[best.at]!;
+  const centroids = wire.centroids.slice();
+  centroids[code] = best.value;
+  return { centroids, note: `entry ${code} is ${best.value.toFixed(4)}` };
 }
 
 /** Least squares for c² from (‖x‖/stored)² = Σ count·c², entries ±k taken together. */
