@@ -8,6 +8,7 @@ import { checklist } from "./checklist.js";
 import { valueComparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
+import { tiesElsewhere } from "./decoded-ties.js";
 import { diagnoseDecoded } from "./diagnose-decoded.js";
 import { modelOf } from "./models.js";
 import { relatedValues } from "./relatives.js";
@@ -144,6 +145,7 @@ function diagnosed(
         return judge(part, made, rest, width, true);
       }),
     );
+  if (wire && width === wire.groups * wire.group) found.push(...tiesElsewhere(wire, rotated, input, decoded));
   if (found.some((f) => f.explains > 0.99 && !f.id.includes("+"))) return found;
   if (wire?.sketch && width === dim) {
     found.push(...sketchValueFaults({ wire, seed, x: input, ref }, decoded));
