@@ -77,6 +77,8 @@ export function fromFronts(s: Search, view: View): Fault[] {
             };
             // Few values are a function of anything: only few codes are told by them.
             if (reading.id !== "pack-zero" && new Set(codes(sample[0]!)).size > 4 * values) continue;
+            // Exchanged when written and again when read: nothing.
+            if (recode.id && sample.every((g) => codes(g).every((k, i) => k === cellsOf(g)[i]))) continue;
             if (!fits(view, sample, codes, s.slack)) continue;
             if (++looked > CLOSELY) return found;
             const parts = partsOf(view.y, codes, s.picked, wire.centroids.length, s.slack);
