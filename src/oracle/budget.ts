@@ -8,7 +8,7 @@ export interface Budget {
 }
 
 /** Milliseconds that the search of one verdict may take. */
-export const SEARCH_TIME = 1500;
+export const SEARCH_TIME = 1200;
 
 /** A budget that ends so many milliseconds from now. */
 export function budgetOf(milliseconds: number): Budget {

@@ -11,7 +11,7 @@ import {
 import { packings, writeBlock } from "./block-packings.js";
 import { type BlockModel, type Codes, type Quant, quantizeBlock } from "./blocks.js";
 import { readCodes } from "./layouts.js";
-import { exactFirst, type Fault, pairId, ranked } from "./verdict.js";
+import { type Fault, pairId, ranked } from "./verdict.js";
 
 interface Reader {
   readonly id: string;
@@ -84,7 +84,7 @@ export function diagnoseDecodedBlocks(m: BlockModel, x: Float32Array, decoded: F
         });
       }
   }
-  return ranked(exactFirst(out));
+  return ranked(out);
 }
 
 /** Whether a block written so and read so gives these values. */
