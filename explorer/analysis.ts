@@ -5,7 +5,7 @@ import type { Elements } from "../src/files/place.js";
 import { type Codec, createCodec } from "../src/formats/codec.js";
 import { allFormats, bitsPerValue, findFormat } from "../src/formats/registry.js";
 import type { Kernels } from "../src/kernels/kernels.js";
-import { readCodes } from "../src/oracle/layouts.js";
+import { readCodes } from "../src/oracle/pipeline/layouts.js";
 import { CoordinateCounts } from "../src/report/coordinates.js";
 import type { Rate } from "../src/report/rates.js";
 import { openRotation, type RotationView } from "../src/report/rotation-view.js";

@@ -2,10 +2,10 @@
 import { dot } from "../core/float.js";
 import { findFormat } from "../formats/registry.js";
 import type { Comparison } from "./compare-packed.js";
-import { tableCheck } from "./table-check.js";
+import { tableCheck } from "./pipeline/table-check.js";
+import { wireOf } from "./pipeline/wire.js";
 import type { Check } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
-import { wireOf } from "./wire.js";
 
 /** ref: the format's own bytes of the input. */
 export function advice(options: VerifyOptions, ref: Uint8Array, c: Comparison): Check[] {

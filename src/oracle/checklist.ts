@@ -4,10 +4,10 @@
  * products that no step bends, and tables that are there at once.
  */
 import { findFormat } from "../formats/registry.js";
-import { tableCheck } from "./table-check.js";
+import { tableCheck } from "./pipeline/table-check.js";
+import { type Wire, wireOf } from "./pipeline/wire.js";
 import type { Check, Fault } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
-import { type Wire, wireOf } from "./wire.js";
 
 /** Longest that tables and rotation may take, in milliseconds. */
 const INITIALISATION = 1000;

@@ -9,11 +9,11 @@ import {
   NOISE,
   readNorm,
   transformed,
-} from "./evidence.js";
-import { readCodes } from "./layouts.js";
-import { sketchTolerated } from "./sketch-parts.js";
+} from "./pipeline/evidence.js";
+import { readCodes } from "./pipeline/layouts.js";
+import type { Wire } from "./pipeline/wire.js";
+import { sketchTolerated } from "./sketch/parts.js";
 import type { FirstDifference } from "./verdict.js";
-import type { Wire } from "./wire.js";
 
 export interface Comparison {
   readonly first: FirstDifference | null;

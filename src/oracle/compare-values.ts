@@ -1,9 +1,9 @@
 /** Decoded values against the format's own, with what real backends may differ in. */
 import { type Comparison, referenceBytes } from "./compare-packed.js";
-import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./evidence.js";
-import { openChoices } from "./sketch-parts.js";
-import { trueRotation } from "./transforms.js";
-import type { Wire } from "./wire.js";
+import { distance, FLIP_LIMIT, groupsOf, NOISE, transformed } from "./pipeline/evidence.js";
+import { trueRotation } from "./pipeline/transforms.js";
+import type { Wire } from "./pipeline/wire.js";
+import { openChoices } from "./sketch/parts.js";
 
 /** One half ulp of a norm, as a ratio. */
 const HALF_STEP = 2 ** -10 * 1.01;

@@ -1,10 +1,10 @@
 /** Packed bytes and values against the format's own, by whichever description of the format there is. */
 import { findFormat } from "../formats/registry.js";
-import { blockModel } from "./blocks.js";
 import { type Comparison, compareBytes, comparePacked } from "./compare-packed.js";
 import { compareValues } from "./compare-values.js";
 import { type ModelledFormat, modelOf } from "./models.js";
-import { wireOf } from "./wire.js";
+import { wireOf } from "./pipeline/wire.js";
+import { blockModel } from "./stock/blocks.js";
 
 /** x: (n, dim), ref and packed: (n, stride). */
 export type ComparePacked = (x: Float32Array, ref: Uint8Array, packed: Uint8Array) => Comparison;

@@ -3,21 +3,21 @@
 import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
-import { blockModel } from "./blocks.js";
 import { checklist } from "./checklist.js";
 import { valueComparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
-import { diagnoseDecodedBlocks } from "./decoded-blocks.js";
-import { tiesElsewhere } from "./decoded-ties.js";
-import { diagnoseDecoded } from "./diagnose-decoded.js";
+import { diagnoseDecoded } from "./decoded/diagnose.js";
+import { tiesElsewhere } from "./decoded/ties.js";
 import { modelOf } from "./models.js";
+import { wireOf } from "./pipeline/wire.js";
 import { relatedValues } from "./relatives.js";
 import { beyondTail, emptyEnds, emptyTail, throughRemains } from "./remains.js";
-import { sketchValueFaults } from "./sketch-values.js";
+import { sketchValueFaults } from "./sketch/values.js";
 import { inputKinds, specialFaults } from "./special.js";
+import { blockModel } from "./stock/blocks.js";
+import { diagnoseDecodedBlocks } from "./stock/decoded.js";
 import { type Fault, type FirstDifference, ranked, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
-import { wireOf } from "./wire.js";
 
 export function verifyDecoded(options: VerifyOptions, decoded: Float32Array, width: number): Verdict {
   const { format, dim, input } = options;

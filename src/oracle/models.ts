@@ -2,12 +2,12 @@
  * Formats that are neither one rotating wire format nor blocks of a stock quantiser: each brings its own comparison and
  * its own diagnosis.
  */
-import type { Coder } from "./coded.js";
-import { compareCoded, compareCodedValues } from "./coded-compare.js";
-import { codedFaults, codedValueFaults } from "./coded-search.js";
-import { polarCoder } from "./coder-polar.js";
-import { trellisCoder } from "./coder-trellis.js";
-import { weightCoder } from "./coder-weights.js";
+import type { Coder } from "./coded/coded.js";
+import { polarCoder } from "./coded/coder-polar.js";
+import { trellisCoder } from "./coded/coder-trellis.js";
+import { weightCoder } from "./coded/coder-weights.js";
+import { compareCoded, compareCodedValues } from "./coded/compare.js";
+import { codedFaults, codedValueFaults } from "./coded/search.js";
 import { referenceBytes } from "./compare-packed.js";
 import type { Model } from "./model.js";
 import { partsModel } from "./parts.js";

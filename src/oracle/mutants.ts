@@ -6,9 +6,9 @@ import { fromF16, toF16 } from "../core/float.js";
 import { putF32 } from "../core/little-endian.js";
 import { inverseNormal } from "../core/normal.js";
 import { rotate, rotationFrom, wht } from "../core/wht.js";
-import type { Quant } from "./blocks.js";
-import { packingFaults } from "./layouts.js";
-import type { Wire } from "./wire.js";
+import { packingFaults } from "./pipeline/layouts.js";
+import type { Wire } from "./pipeline/wire.js";
+import type { Quant } from "./stock/blocks.js";
 
 const { fround } = Math;
 

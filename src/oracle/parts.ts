@@ -5,11 +5,11 @@
  */
 import { type Comparison, comparePacked } from "./compare-packed.js";
 import { compareTurned } from "./compare-values.js";
-import { diagnoseDecoded } from "./diagnose-decoded.js";
-import { diagnosePacked } from "./diagnose-packed.js";
+import { diagnoseDecoded } from "./decoded/diagnose.js";
 import type { Model } from "./model.js";
+import { diagnosePacked } from "./packed/diagnose.js";
+import { ownWire, type Wire } from "./pipeline/wire.js";
 import { type Fault, pairId, ranked } from "./verdict.js";
-import { ownWire, type Wire } from "./wire.js";
 
 /** Channels `from` … `to` of the format's order, and where their bytes lie in a vector's. */
 interface Part {

@@ -1,6 +1,6 @@
 /** Bytes or values of another variant of the same engine: its legacy layout, or a build of it that is known to be broken. */
 import { findFormat } from "../formats/registry.js";
-import { LEGACY_HEAD_CAUSE, LEGACY_HEAD_FAULT, legacyHead } from "./legacy-head.js";
+import { LEGACY_HEAD_CAUSE, LEGACY_HEAD_FAULT, legacyHead } from "./pipeline/legacy-head.js";
 import { type Fault, pairId } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
 

@@ -2,7 +2,9 @@
 import { FormatError } from "../core/format-error.js";
 import { nodeModule } from "../files/node.js";
 import { findFormat } from "../formats/registry.js";
-import { HABITS } from "./trace-faults.js";
+import { trueRotation } from "./pipeline/transforms.js";
+import { wireOf } from "./pipeline/wire.js";
+import { HABITS } from "./trace/faults.js";
 import {
   LIMIT,
   type Loaded,
@@ -11,13 +13,11 @@ import {
   sourceOf,
   type Trace,
   type WrongHead,
-} from "./trace-loaded.js";
-import { live, type Operation } from "./trace-model.js";
-import { tokensDue } from "./trace-reading.js";
-import { searchFaults } from "./trace-search.js";
-import { trueRotation } from "./transforms.js";
+} from "./trace/loaded.js";
+import { live, type Operation } from "./trace/model.js";
+import { tokensDue } from "./trace/reading.js";
+import { searchFaults } from "./trace/search.js";
 import type { FirstDifference, Verdict } from "./verdict.js";
-import { wireOf } from "./wire.js";
 
 /** @throws FormatError for a trace that is not one, or files that are missing or of the wrong size. */
 export async function verifyTrace(path: string): Promise<Verdict> {

@@ -2,23 +2,23 @@
 import { FormatError } from "../core/format-error.js";
 import { findFormat } from "../formats/registry.js";
 import { advice } from "./advice.js";
-import { blockModel } from "./blocks.js";
 import { type Budget, budgetOf, SEARCH_TIME } from "./budget.js";
 import { checklist } from "./checklist.js";
 import { comparisonOf } from "./compare.js";
 import { type Comparison, referenceBytes } from "./compare-packed.js";
 import { verifyDecoded } from "./decoded.js";
-import { diagnoseBlocks } from "./diagnose-blocks.js";
-import { diagnosePacked } from "./diagnose-packed.js";
 import { geometryFaults } from "./geometry.js";
 import { modelOf } from "./models.js";
+import { diagnosePacked } from "./packed/diagnose.js";
+import { wireOf } from "./pipeline/wire.js";
 import { relatedBytes } from "./relatives.js";
 import { beyondTail, remainsOf, throughRemains } from "./remains.js";
-import { besideSketch, sketchFaults } from "./sketch-faults.js";
+import { besideSketch, sketchFaults } from "./sketch/faults.js";
 import { inputKinds, specialFaults, tieFault } from "./special.js";
+import { blockModel } from "./stock/blocks.js";
+import { diagnoseBlocks } from "./stock/diagnose.js";
 import { type Fault, type FirstDifference, ranked, together, type Verdict } from "./verdict.js";
 import type { VerifyOptions } from "./verify-options.js";
-import { wireOf } from "./wire.js";
 
 export type { VerifyOptions } from "./verify-options.js";
 

@@ -4,8 +4,8 @@
  */
 import { seededRotation } from "../core/seeded-rotation.js";
 import { rotate } from "../core/wht.js";
-import { groupsOf, transformed } from "../oracle/evidence.js";
-import { type Wire, wireOf } from "../oracle/wire.js";
+import { groupsOf, transformed } from "../oracle/pipeline/evidence.js";
+import { type Wire, wireOf } from "../oracle/pipeline/wire.js";
 
 export interface RotationOptions {
   readonly format: string;

@@ -41,6 +41,21 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** The same within the oracle; files beside the folders may be imported by all. */
+const ORACLE_BELOW: Readonly<Record<string, readonly string[]>> = {
+  pipeline: [],
+  packed: ["pipeline"],
+  decoded: ["pipeline", "packed"],
+  stock: ["pipeline"],
+  coded: ["pipeline"],
+  sketch: ["pipeline"],
+  attention: ["pipeline"],
+  trace: [],
+  recorded: ["pipeline"],
+  dumps: ["pipeline"],
+  forks: [],
+};
+
 const imports = new Map(
   files.map((file) => {
     const source = readFileSync(join(SRC, file), "utf8");
@@ -67,6 +82,22 @@ describe("architecture", () => {
       for (const target of local(file)) {
         const to = layer(target);
         if (to !== from && !BELOW[from]!.includes(to)) wrong.push(`${file} → ${target}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("so it is among the folders of the oracle", () => {
+    const folder = (file: string): string | undefined => /^oracle\/([^/]+)\//.exec(file)?.[1];
+    const wrong: string[] = [];
+    for (const file of files) {
+      const from = folder(file);
+      if (from === undefined) continue;
+      expect(Object.keys(ORACLE_BELOW)).toContain(from);
+      for (const target of local(file)) {
+        const to = folder(target);
+        if (to !== undefined && to !== from && !ORACLE_BELOW[from]!.includes(to))
+          wrong.push(`${file} → ${target}`);
       }
     }
     expect(wrong).toEqual([]);

@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { createCodec } from "../../src/formats/codec.js";
 import { findFormat } from "../../src/formats/registry.js";
 import { mutantBytes, WIRE_MUTATIONS } from "../../src/oracle/mutants.js";
+import { wireOf } from "../../src/oracle/pipeline/wire.js";
 import { verify } from "../../src/oracle/verify.js";
-import { wireOf } from "../../src/oracle/wire.js";
 import { dataOf } from "./independent/data.js";
 
 const ITEMS = [

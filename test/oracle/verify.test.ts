@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { randomStream } from "../../src/core/random.js";
 import { findFormat } from "../../src/formats/registry.js";
-import { packAll } from "../../src/oracle/block-packings.js";
-import { blockModel } from "../../src/oracle/blocks.js";
 import { referenceBytes } from "../../src/oracle/compare-packed.js";
 import { BLOCK_MUTATIONS, mutantBytes, WIRE_MUTATIONS } from "../../src/oracle/mutants.js";
+import { wireOf } from "../../src/oracle/pipeline/wire.js";
+import { blockModel } from "../../src/oracle/stock/blocks.js";
+import { packAll } from "../../src/oracle/stock/packings.js";
 import { verify } from "../../src/oracle/verify.js";
-import { wireOf } from "../../src/oracle/wire.js";
 
 const N = 64;
 

@@ -5,8 +5,8 @@
 
 import type { Side } from "../../formats/format.js";
 import { findFormat } from "../../formats/registry.js";
-import { trueRotation, trueUnrotation } from "../transforms.js";
-import { type Wire, wireOf } from "../wire.js";
+import { trueRotation, trueUnrotation } from "../pipeline/transforms.js";
+import { type Wire, wireOf } from "../pipeline/wire.js";
 
 /** One side of a cache. */
 export interface CacheRows {

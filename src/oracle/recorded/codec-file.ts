@@ -5,9 +5,9 @@
  */
 import type { VectorCodec } from "../../formats/format.js";
 import { findFormat } from "../../formats/registry.js";
-import { LEGACY_HEAD_CAUSE, LEGACY_HEAD_FAULT, legacyHead } from "../legacy-head.js";
-import { tableCheck } from "../table-check.js";
-import { wireOf } from "../wire.js";
+import { LEGACY_HEAD_CAUSE, LEGACY_HEAD_FAULT, legacyHead } from "../pipeline/legacy-head.js";
+import { tableCheck } from "../pipeline/table-check.js";
+import { wireOf } from "../pipeline/wire.js";
 import { badFile, type RecordedFields } from "./record.js";
 import type { Tally } from "./tally.js";
 
