@@ -163,7 +163,8 @@ function diagnosed(
   if (model) found.push(...model.valueFaults(x, due.subarray(from * width, to * width), y));
   else if (wire) found.push(...diagnoseDecoded(wire, rotated, x, y));
   else if (blocks) found.push(...diagnoseDecodedBlocks(blocks, x, y));
-  return besideTruncation(found);
+  // Of blocks every pair is tried, whatever the values show of their scales.
+  return wire ? besideTruncation(found) : found;
 }
 
 /** A fault explains no more alone than beside truncated halves, since a last place is no fault: but they are one. */
