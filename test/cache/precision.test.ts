@@ -109,6 +109,8 @@ test.each(["precise", "fast"] as const)(
         // Pages that have no tiles, and weights that may be too small, go tile after tile.
         expect(attend(5, "wasm")).toEqual(whole);
         expect(attend(16, "wasm", { sparse: 1e-38 })).toEqual(whole);
+        // Eight tiles may begin in the middle of a page.
+        for (const pageTokens of [48, 256]) expect(attend(pageTokens, "wasm")).toEqual(whole);
         // What a row in one call knows nothing of.
         for (const more of [{ window: 40 }, { window: 40, sinks: 3 }, { sparse: 0.3 }])
           expect(attend(16, "wasm", more)).toEqual(attend(5, "wasm", more));
@@ -116,6 +118,17 @@ test.each(["precise", "fast"] as const)(
       }
   },
 );
+
+test.each(["precise", "fast"] as const)("%s: what was released is no row in one call", (precision) => {
+  const q = normals(2 * 64, 12);
+  const [tiled, rows] = [16, 4].map((pageTokens) => {
+    const shape = { dim: 64, kvHeads: 2, heads: 2, tokens: 600, pageTokens, key: "turbo4", value: "turbo4" };
+    const { cache, seq } = fill(shape, "wasm");
+    cache.slide(seq, 88, 16);
+    return cache.attend(seq, 0, q, undefined, { precision });
+  });
+  expect(tiled).toEqual(rows);
+});
 
 test.each(["precise", "fast"] as const)(
   "%s: tokens in halves and a mean taken off keys are no row in one call",

@@ -1,9 +1,10 @@
 /** Slips as an engineer makes them, done by hand on bytes and values: what each is called. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { fromF16, toF16 } from "../../src/core/float.js";
 import { findFormat } from "../../src/formats/registry.js";
 import { budgetOf } from "../../src/oracle/budget.js";
 import { referenceBytes } from "../../src/oracle/compare-packed.js";
+import { normVerdicts } from "../../src/oracle/pipeline/norms.js";
 import { verify } from "../../src/oracle/verify.js";
 import { normals } from "../cache/vectors.js";
 
@@ -169,4 +170,48 @@ test("a budget ends, and not before its time", () => {
   const some = budgetOf(60_000);
   for (const end = performance.now() + 30; performance.now() < end; );
   expect([none.spent(), some.spent()]).toEqual([true, false]);
+});
+
+test("within its time a budget is not spent, however busy other threads are", () => {
+  let used = 0;
+  const spy = vi.spyOn(process, "cpuUsage").mockImplementation(() => ({ user: (used += 1e9), system: 0 }));
+  const within = budgetOf(60_000).spent();
+  spy.mockRestore();
+  expect(within).toBe(false);
+});
+
+test("beyond its time it waits for the processor, but not for long", () => {
+  const spy = vi.spyOn(process, "cpuUsage").mockReturnValue({ user: 0, system: 0 });
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+  const budget = budgetOf(100);
+  const spent = [90, 120, 139, 141].map((t) => {
+    now = t;
+    return budget.spent();
+  });
+  clock.mockRestore();
+  spy.mockRestore();
+  expect(spent).toEqual([false, false, false, true]);
+});
+
+test("a norm that ended just below a half beside truncated ones contradicts nothing", () => {
+  const norms = Array.from({ length: 40 }, (_, i) => 1 + 0.0137 * i + 1e-4);
+  const cut = (v: number): number => {
+    const half = toF16(v);
+    return fromF16(fromF16(half) > v ? half - 1 : half);
+  };
+  const cases = [
+    ...norms.map((norm) => [norm, cut(norm)]),
+    [fromF16(0x3d00) * (1 + 2e-8), fromF16(0x3cff)],
+  ].map(([norm, stored]) => ({
+    norm: norm!,
+    stored: stored!,
+    chosen: 1,
+    inner: 1,
+    x: new Float64Array(128),
+  }));
+  expect(normVerdicts("raw", cases, false, 128)[0]?.id).toBe("norm-f16-truncated");
+  // A norm well above the half it was stored below is no truncation's.
+  cases.push({ ...cases[0]!, norm: fromF16(0x3d00) * (1 + 3e-4), stored: fromF16(0x3cff) });
+  expect(normVerdicts("raw", cases, false, 128)[0]?.id).toBeUndefined();
 });
