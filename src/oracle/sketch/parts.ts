@@ -71,7 +71,7 @@ export function sketchedGroup(
 ): SketchedGroup | undefined {
   const { unit } = wire.sketch!;
   const scale = getF16(bytes, at + wire.normAt[0]!);
-  const length = Math.sqrt(squares(x));
+  const length = lengthOf(x);
   if (!(length > 0) || !Number.isFinite(length) || !Number.isFinite(scale)) return undefined;
   const codes = new Uint8Array(wire.group);
   readCodes(bytes, at, wire.layout, wire.bits, 0, codes);
@@ -87,7 +87,7 @@ export function sketchedGroup(
     residual,
     rotated: less(z, levels),
     mixed: less(vector, levels),
-    norm: Math.sqrt(squares(residual)),
+    norm: lengthOf(residual),
     size: unit ? 1 : length,
   };
 }
@@ -97,6 +97,9 @@ const squares = (x: ArrayLike<number>): number => {
   for (let i = 0; i < x.length; i++) sum += x[i]! * x[i]!;
   return sum;
 };
+
+/** ‖x‖. */
+export const lengthOf = (x: ArrayLike<number>): number => Math.sqrt(squares(x));
 
 /** Projections this near to zero, per unit of the vector's norm, may have either sign: rows of S are √d long. */
 export const signTolerance = (wire: Wire): number => 2 * FLIP_LIMIT * Math.sqrt(wire.group);
@@ -133,7 +136,7 @@ export function sketchTolerated(
 export function openChoices(wire: Wire, x: Float64Array, ref: Uint8Array, at: number): number {
   const g = sketchedGroup(wire, x, ref, at);
   if (!g) return 0;
-  const length = Math.sqrt(squares(x));
+  const length = lengthOf(x);
   const z = x.map((v) => v / length);
   trueRotation(wire, z);
   const near = 2 * FLIP_LIMIT;
